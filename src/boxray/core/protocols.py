@@ -1,0 +1,85 @@
+"""The seams where models are swapped. No engine is known on this side of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+
+from boxray.core.findings import LabelSpace
+from boxray.core.radiograph import Radiograph
+from boxray.core.reading import Detection, ModelIdentity, SaliencyMap
+
+_NOBODY = ModelIdentity("fixed", "0", "0" * 64)
+
+
+class Detector(Protocol):
+    """One radiograph in, boxes out."""
+
+    @property
+    def label_space(self) -> LabelSpace: ...
+    @property
+    def assessed(self) -> tuple[str, ...]:
+        """The findings it was trained to box; for all others its silence means nothing."""
+    @property
+    def identity(self) -> ModelIdentity: ...
+    def detect(self, rad: Radiograph, min_score: float | None = None) -> tuple[Detection, ...]:
+        """Boxes in the radiograph's frame by falling score; None means the stored operating points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """Scores in [0, 1] per assessed finding, and a map for each."""
+
+    scores: Mapping[str, float]
+    maps: tuple[SaliencyMap, ...]
+
+
+class Classifier(Protocol):
+    """One radiograph in, a score and a saliency map per finding out."""
+
+    @property
+    def label_space(self) -> LabelSpace: ...
+    @property
+    def assessed(self) -> tuple[str, ...]:
+        """The findings it was trained for."""
+    @property
+    def identity(self) -> ModelIdentity: ...
+    def classify(self, rad: Radiograph) -> Classified:
+        """Scores and raw maps in the radiograph's frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedDetector:
+    """Finds the same in every radiograph: for users' tests as for ours."""
+
+    label_space: LabelSpace
+    detections: tuple[Detection, ...] = ()
+    assessed: tuple[str, ...] = ()
+    identity: ModelIdentity = _NOBODY
+
+    def detect(self, rad: Radiograph, min_score: float | None = None) -> tuple[Detection, ...]:
+        """The detections it was made with, at or above `min_score`."""
+        return tuple(det for det in self.detections if det.score >= (min_score or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class FixedClassifier:
+    """Gives the same scores to every radiograph, and maps that are zero everywhere."""
+
+    label_space: LabelSpace
+    scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    identity: ModelIdentity = _NOBODY
+
+    @property
+    def assessed(self) -> tuple[str, ...]:
+        """The findings that have a score."""
+        return tuple(self.scores)
+
+    def classify(self, rad: Radiograph) -> Classified:
+        """The scores it was made with."""
+        zeros = np.zeros(rad.pixels.shape, dtype=np.float32)
+        return Classified(self.scores, tuple(SaliencyMap(key, zeros) for key in self.scores))

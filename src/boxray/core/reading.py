@@ -1,0 +1,171 @@
+"""A reading: all that is said about one radiograph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from boxray.core.arrays import FloatArray
+from boxray.core.boxes import Box
+from boxray.core.errors import InputError, ModelError, Outcome
+from boxray.core.findings import LabelSpace
+
+DISCLAIMER: Final = "Research use only. Not a medical device."
+SCHEMA: Final = "boxray.reading/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A reader's box, in the frame of the image file that it belongs to."""
+
+    finding: str
+    box: Box
+    reader: str
+    raw_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """The detector's box, in the radiograph's frame."""
+
+    finding: str
+    score: float
+    """In [0, 1]; comparable within one finding of one detector only."""
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class SaliencyMap:
+    """Where the classifier's score for one finding came from, on the radiograph's own grid.
+
+    Neither a segmentation nor a probability: Grad-CAM's rectified, weighted activations (Selvaraju et
+    al., 2017, eq. 2). Values stay raw, so that a weak map still looks weak; only drawing scales them.
+    """
+
+    finding: str
+    values: FloatArray
+    """Shape ``(H, W)`` of the radiograph, >= 0, no upper bound. All zeros: nothing spoke for the
+    finding, which does not mean that it is absent."""
+
+
+class Case(StrEnum):
+    """Which of the two models speaks for a finding."""
+
+    BOTH = "both"
+    BOX_ONLY = "box_only"
+    MAP_ONLY = "map_only"
+    NEITHER = "neither"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Boxes against the map, for one finding. The three measures are None unless `case` is BOTH."""
+
+    finding: str
+    case: Case
+    pointing_hit: bool | None = None
+    """The map's highest point lies in a box (Zhang et al., 2018, the pointing game)."""
+    iou: float | None = None
+    """Union of the boxes against the region where the map reaches half its maximum, in [0, 1]."""
+    energy_inside: float | None = None
+    """Share of the map's sum that lies in the boxes, in [0, 1] (Wang et al., 2020)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which weights spoke, and at which thresholds."""
+
+    name: str
+    version: str
+    sha256: str
+    thresholds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that is said about one radiograph. `maps` are pixels and stay out of the JSON form."""
+
+    file: str
+    """As the caller named it."""
+    status: Outcome
+    code: str | None = None
+    reason: str | None = None
+    size_wh: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
+    detections: tuple[Detection, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Classifier's score per finding, in [0, 1]; findings it was not trained for are not in it."""
+    not_assessed: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """Per model, the findings it was never trained to answer. *Not assessed* is never *absent*."""
+    agreement: tuple[Agreement, ...] = ()
+    models: Mapping[str, ModelIdentity] = field(default_factory=lambda: MappingProxyType({}))
+    maps: tuple[SaliencyMap, ...] = ()
+
+    @classmethod
+    def not_answered(cls, file: str, error: InputError | ModelError) -> Reading:
+        """A refused or failed reading: a code and a reason, and no statement about any finding."""
+        return cls(file, error.code.outcome, code=error.code.name, reason=error.reason)
+
+    def states(self, label_space: LabelSpace) -> dict[str, str]:
+        """What the detector says of each finding: ``boxed``, ``no box`` or ``not assessed``.
+
+        A reading that gives no result says ``not assessed`` of all.
+        """
+        boxed = {detection.finding for detection in self.detections}
+        silent = self.not_assessed.get("detector", label_space.keys)
+        return {
+            key: "boxed" if key in boxed else "not assessed" if key in silent else "no box"
+            for key in label_space.keys
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The published form, one line a radiograph; `reading.schema.json` beside this file describes it."""
+        width, height = self.size_wh or (None, None)
+        return {
+            "schema": SCHEMA,
+            "file": self.file,
+            "status": self.status.value,
+            "code": self.code,
+            "reason": self.reason,
+            "width": width,
+            "height": height,
+            "notes": list(self.notes),
+            "detections": [
+                {
+                    "id": f"d{number}",
+                    "finding": detection.finding,
+                    "score": round(detection.score, 4),
+                    "box_xyxy": [round(value, 1) for value in detection.box.xyxy],
+                }
+                for number, detection in enumerate(self.detections, start=1)
+            ],
+            "scores": {finding: round(score, 4) for finding, score in self.scores.items()},
+            "not_assessed": {model: list(findings) for model, findings in self.not_assessed.items()},
+            "agreement": [_agreement_json(agreement) for agreement in self.agreement],
+            "models": {
+                role: {
+                    "name": model.name,
+                    "version": model.version,
+                    "sha256": model.sha256,
+                    "thresholds": dict(model.thresholds),
+                }
+                for role, model in self.models.items()
+            },
+            "disclaimer": DISCLAIMER,
+        }
+
+
+def _agreement_json(agreement: Agreement) -> dict[str, Any]:
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else round(value, 4)
+
+    return {
+        "finding": agreement.finding,
+        "case": agreement.case.value,
+        "pointing_hit": agreement.pointing_hit,
+        "iou": rounded(agreement.iou),
+        "energy_inside": rounded(agreement.energy_inside),
+    }
