@@ -1,0 +1,1 @@
+"""Published data sets to one manifest in one label space."""

@@ -1,0 +1,115 @@
+"""The card of a source: what it is, who may use it, and what its labels do and do not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from boxray.core.bench import bench_folder
+from boxray.core.errors import DataError
+from boxray.core.findings import LabelSpace, Presence
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FrameRule(_Strict):
+    """The pixel grid in which the source's tables give their boxes."""
+
+    kind: Literal["fixed", "per_image", "relative"]
+    width: int | None = None
+    height: int | None = None
+    where: str | None = None
+
+
+class Expected(_Strict):
+    """Counts of the source as published: what a correct importer finds in its tables."""
+
+    images: int | None = None
+    boxes: int | None = None
+
+
+class Card(_Strict):
+    """What a source says of itself, and which rule turns its silence into presence.
+
+    The rules are tried in this order, and which one decided is kept per cell of the manifest:
+    a box, an image-level label, an exhaustive reading, a label that is missing, a stated reason, an
+    assumption. What none of them decides is UNKNOWN.
+    """
+
+    key: str
+    name: str
+    layout: str
+    licence: str
+    commercial_use: bool
+    citation: str
+    get: str
+    frame: FrameRule
+    patient: str
+    boxes: dict[str, str]
+    """Raw box label -> finding, exact spelling."""
+    dropped_boxes: dict[str, str]
+    """Raw box label -> why its boxes are left out."""
+    exhaustive: tuple[str, ...]
+    """Findings of which every occurrence is boxed in every image of the source."""
+    labels: dict[str, dict[str, Presence]]
+    """Raw image-level label -> what it states; an empty entry states nothing on purpose."""
+    absent_without_label: tuple[str, ...]
+    absent_because: dict[str, str]
+    absent_by_assumption: dict[str, str]
+    expected: Expected = Field(default_factory=Expected)
+
+    def finding_of(self, raw_label: str) -> str | None:
+        """The finding of a raw box label, or None where the card drops it.
+
+        Raises:
+            DataError: If the card does not know the label. It is never mapped by spelling luck.
+        """
+        if raw_label in self.boxes:
+            return self.boxes[raw_label]
+        if raw_label in self.dropped_boxes:
+            return None
+        raise DataError(
+            f"{self.key}: raw label {raw_label!r} is not in the source card; map it to a finding under 'boxes' "
+            "or list it under 'dropped_boxes' with a reason"
+        )
+
+
+def load_card(key: str, folder: Path | None = None) -> Card:
+    """The card `key` of the bench, or of a folder of your own.
+
+    Raises:
+        DataError: If there is none, or a key in it is unknown or missing.
+    """
+    folder = folder or bench_folder("data/cards")
+    path = folder / f"{key}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(card.stem for card in folder.glob("*.yaml")))
+        raise DataError(f"there is no card {key!r}; there are: {known}")
+    return read_card(path)
+
+
+def read_card(path: Path) -> Card:
+    """A card from a file."""
+    try:
+        return Card.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"card {path.name}: {where}: {first['msg']}") from error
+
+
+def load_label_space(name: str) -> LabelSpace:
+    """A label space of the bench by name, or from a YAML file by path.
+
+    Raises:
+        DataError: If there is none.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else bench_folder("data/label_spaces") / f"{name}.yaml"
+    if not path.is_file():
+        raise DataError(f"there is no label space {name!r}: give a name of data/label_spaces or a YAML file")
+    return LabelSpace.from_mapping(yaml.safe_load(path.read_text(encoding="utf-8")))

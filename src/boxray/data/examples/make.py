@@ -1,0 +1,331 @@
+"""From films beside the repository to the examples inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless
+
+from boxray.core.arrays import FloatArray
+from boxray.core.boxes import box_iou
+from boxray.core.errors import DataError
+from boxray.data.examples import align, dicom
+from boxray.data.examples.blend import Blend, blend, limited, remains_of, say_of
+from boxray.data.examples.films import Film, nih, one_per_person, siim, tbx11k
+from boxray.data.examples.lungs import LungLocator, fit_lung_locator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CLEAR = frozenset({"Nodule", "Mass", "Mass|Nodule", "Nodule|Pneumothorax", "Pneumothorax", "Infiltration", "Atelectasis"})
+"""NIH labels of films that show a boxed finding of small extent. Outside their boxes they serve as clear lungs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One line of the table: from what a composite is made."""
+
+    name: str
+    films: Callable[[Path], list[Film]]
+    """The films of the finding, from the folder of all data sets."""
+    places: tuple[tuple[float, float, float, float], ...] = ()
+    """Where the finding is to lie: boxes ``(x1, y1, x2, y2)`` in fractions of the canvas. None: any films do."""
+    n_films: int = 24
+    n_bodies: int = 0
+    """How many films of clear lungs complete the picture outside the finding."""
+    whole: bool = False
+    """The finding changes the whole film (a large heart): no film is restricted to its boxes."""
+    contrast: float = 2.5
+    """Of the shares over places; more means fewer films at one place."""
+    spread: float = 0.6
+    """How far the body's shape goes from the mean, in standard deviations."""
+    gamma: float = 1.0
+    inverted: bool = False
+    transfer_syntax: UID = JPEGLSLossless
+
+
+def _bodies(data: Path) -> list[Film]:
+    return nih(data / "nih", "", only=_CLEAR, view="PA")
+
+
+EXAMPLES = (
+    Example(
+        "cardiomegaly",
+        lambda data: nih(data / "nih", "Cardiomegaly", view="PA"),
+        places=((0.26, 0.36, 0.86, 0.86),),
+        whole=True,
+    ),
+    Example(
+        "tuberculosis",
+        lambda data: tbx11k(data / "tbx11k"),
+        places=((0.14, 0.12, 0.44, 0.40),),
+        transfer_syntax=JPEG2000Lossless,
+    ),
+    Example(
+        "effusion",
+        lambda data: nih(data / "nih", "Effusion"),
+        places=((0.06, 0.50, 0.42, 0.86),),
+        n_films=10,
+        n_bodies=16,
+        inverted=True,
+    ),
+    Example(
+        "covid19",
+        lambda data: siim(data / "siim"),
+        places=((0.08, 0.36, 0.42, 0.82), (0.58, 0.36, 0.92, 0.82)),
+        n_films=24,
+        n_bodies=12,
+    ),
+    Example("no_finding", _bodies),
+)
+"""What is shipped, in the order of the patients' IDs. `refused` is made from the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A composite and how it was judged."""
+
+    name: str
+    stored: FloatArray
+    """Shape ``(H, W)`` in [0, 1], bright meaning dense."""
+    n_films: int
+    n_bodies: int
+    largest_share: float
+    films_per_place: float
+    remains: tuple[float, ...]
+    """`remains_of` every film that took part, over the whole picture."""
+    remains_locally: float
+    """The largest over all films and all tiles of an eighth of the picture's side."""
+    remains_of_others: tuple[float, ...]
+    """The same measure for aligned films that did not take part: what chance gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Films of one example on one template, ready to be blended. Arrays: ``(SIDE_PX, SIDE_PX)``."""
+
+    films: list[FloatArray]
+    say: FloatArray
+    fine_say: FloatArray
+    others: list[FloatArray]
+    """Aligned films that are left out of the blend, to measure what chance gives."""
+    shapes: list[FloatArray]
+    """The ways from the template to the films of the finding."""
+    n_films: int
+    n_bodies: int
+    height_px: int
+    """Of the canvas once its pixels are square in the body again."""
+
+
+def make_examples(shared: Path, out: Path, seed: int, only: frozenset[str] | None = None) -> tuple[Made, ...]:
+    """Make all examples and write them as DICOM files. The same seed gives the same bytes.
+
+    Args:
+        shared: The folder of published data sets (`nih`, `tbx11k`, `siim`, `covid_lungs`).
+        out: Where to write `<name>.dcm`; made if it is not there.
+        seed: Draws shares, shapes and grain.
+        only: Names of the examples to make; None makes all.
+
+    Returns:
+        One entry per composite, with what was measured on it.
+
+    Raises:
+        DataError: If a set has too few films for an example.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    made = []
+    with _one_thread():
+        locator = fit_lung_locator(shared / "covid_lungs", seed)
+        for number, example in enumerate(EXAMPLES, start=1):
+            if only is not None and example.name not in only:
+                continue
+            group = gather(example, shared, locator)
+            # A generator of its own: an example does not change when another one is added.
+            result = compose(example, group, np.random.default_rng([seed, number]))
+            made.append(result)
+            _write(example, number, result, out)
+            if example is EXAMPLES[-1]:
+                _write_refused(number + 1, result, out, np.random.default_rng([seed, number + 1]))
+    return tuple(made)
+
+
+def gather(example: Example, shared: Path, locator: LungLocator) -> Group:
+    """Choose the films of an example, align them, and say where each may take part."""
+    leaders = _chosen(example.films(shared), locator, example.places, 2 * example.n_films)
+    bodies = _chosen(_bodies(shared), locator, (), 60) if example.n_bodies else []
+    if len(leaders) < example.n_films or len(bodies) < example.n_bodies:
+        raise DataError(f"{example.name}: {len(leaders)} films and {len(bodies)} bodies are too few")
+    everybody = [align.place(film, locator) for film in (*leaders, *bodies)]
+    n_leaders = len(leaders)
+    pixels = align.match_exposure(everybody, _thorax(example.places))
+    flats = [align.flattened(_on_grid(film)) for film in pixels]
+    starts, alike = align.affine_flows(flats)
+
+    order = sorted(range(n_leaders), key=lambda i: -alike[i])
+    target = _region([everybody[i] for i in order], [starts[i] for i in order]) if example.places else None
+    doubts = [None if i < n_leaders or target is None else _on_grid(target) for i in range(len(flats))]
+    aligned = align.dense_flows(flats, starts, order[: example.n_films], doubts)
+
+    ranked = sorted(range(len(flats)), key=lambda i: -aligned.likeness[i])
+    kept = [i for i in ranked if i < n_leaders][: example.n_films]
+    filling = [i for i in ranked if i >= n_leaders][: example.n_bodies]
+    others = [i for i in ranked if i not in {*kept, *filling}][:8]
+
+    def moved(image: FloatArray, i: int, interpolation: int = cv2.INTER_LINEAR) -> FloatArray:
+        return align.warp(image, aligned.flows[i], interpolation)
+
+    if example.places:
+        target = _region([everybody[i] for i in kept], [aligned.flows[i] for i in kept])
+    taking_part = [*kept, *filling]
+    allowed = []
+    for i in taking_part:
+        wanted, unwanted = moved(everybody[i].wanted, i), moved(everybody[i].unwanted, i)
+        clear = 1 - _widened(np.maximum(wanted, unwanted))
+        if example.whole:
+            allowed.append(1 - _widened(unwanted))
+        elif target is None:
+            allowed.append(clear)
+        else:
+            allowed.append(target * wanted + (1 - target) * clear)
+    films = [moved(pixels[i], i, cv2.INTER_CUBIC) for i in taking_part]
+    say = say_of(films, [moved(everybody[i].valid, i) for i in taking_part], allowed)
+    sharp = np.array([everybody[i].px_per_px < 3 for i in taking_part])
+    fine_say = say * np.where(sharp | ~sharp.any(), 1.0, 1e-4)[:, None, None]
+    return Group(
+        films,
+        say,
+        fine_say,
+        [moved(pixels[i], i, cv2.INTER_CUBIC) for i in others],
+        [aligned.flows[i] for i in kept],
+        len(kept),
+        len(filling),
+        round(align.SIDE_PX * float(np.median([everybody[i].stretch for i in kept]))),
+    )
+
+
+def compose(example: Example, group: Group, rng: Generator) -> Made:
+    """Blend a group, judge the blend, and give it a body shape, a film's tone and grain of its own."""
+    blended = blend(group.films, group.say, group.fine_say, rng, example.contrast)
+    tiles = [_tile(row, column) for row in range(1, 7) for column in range(1, 7)]
+    remains = tuple(remains_of(blended, film) for film in group.films)
+    locally = max(remains_of(blended, film, tile) for film in group.films for tile in tiles)
+    by_chance = tuple(remains_of(blended, film) for film in group.others)
+    shape = align.draw_shape(group.shapes, rng, example.spread)
+    picture = align.warp(blended.pixels, shape)
+    picture = cv2.resize(picture, (align.SIDE_PX, group.height_px), interpolation=cv2.INTER_CUBIC)
+    picture = _toned(picture, example.gamma)
+    grain = cv2.GaussianBlur(rng.normal(0, 1, picture.shape).astype(np.float32), (0, 0), 0.7)
+    # Fewer quanta reach the detector behind dense parts, and the logarithm makes their noise larger.
+    picture = picture + grain / grain.std() * (0.0015 + 0.0025 * picture.clip(0, 1))
+    return Made(
+        example.name,
+        picture.clip(0, 1).astype(np.float32),
+        group.n_films,
+        group.n_bodies,
+        blended.largest_share,
+        blended.films_per_place,
+        remains,
+        locally,
+        by_chance,
+    )
+
+
+def _chosen(
+    films: list[Film], locator: LungLocator, places: tuple[tuple[float, float, float, float], ...], n_most: int
+) -> list[Film]:
+    """The films whose boxes lie best at the wanted places, one per person; without places, all persons' first."""
+
+    def merit(film: Film) -> float:
+        if not places:
+            return 0.0
+        boxes = align.boxes_on_canvas(film, locator)
+        return float(box_iou(np.array(places), boxes).max(axis=1).mean()) if len(boxes) else 0.0
+
+    merits = {film.path: merit(film) for film in films}
+    best = one_per_person(films, lambda film: merits[film.path])
+    return [film for film in best if not places or merits[film.path] > 0.1][:n_most]
+
+
+def _region(films: list[align.Placed], flows: list[FloatArray]) -> FloatArray:
+    """Where the finding is to be shown: where at least 40 % of as many films as any place has show it. Soft edge."""
+    share = np.mean(
+        [align.warp(film.wanted, flow, cv2.INTER_LINEAR) for film, flow in zip(films, flows, strict=True)], axis=0
+    )
+    region = (share > 0.4 * share.max()).astype(np.float32)
+    soft: FloatArray = np.clip(cv2.GaussianBlur(region, (0, 0), 14), 0, 1)
+    return soft
+
+
+def _thorax(places: tuple[tuple[float, float, float, float], ...]) -> FloatArray:
+    """Where exposures are compared: the middle of the canvas without the finding."""
+    side = align.SIDE_PX
+    where = np.zeros((side, side), dtype=bool)
+    where[side // 25 : side * 9 // 10, side // 16 : side * 15 // 16] = True
+    for x1, y1, x2, y2 in places if len(places) == 1 else ():
+        where[int(y1 * side) : int(y2 * side), int(x1 * side) : int(x2 * side)] = False
+    return where
+
+
+def _tile(row: int, column: int) -> Callable[[FloatArray], FloatArray]:
+    side = align.SIDE_PX // 8
+    return lambda pixels: pixels[row * side : (row + 1) * side, column * side : (column + 1) * side]
+
+
+def _widened(mask: FloatArray) -> FloatArray:
+    """A mask 20 px larger all round, with a soft edge."""
+    kernel = np.ones((41, 41), np.uint8)
+    wide: FloatArray = cv2.GaussianBlur(cv2.dilate(mask, kernel), (0, 0), 6)
+    return wide
+
+
+def _on_grid(canvas: FloatArray) -> FloatArray:
+    grid: FloatArray = cv2.resize(canvas, (align.GRID_PX, align.GRID_PX), interpolation=cv2.INTER_AREA)
+    return grid
+
+
+def _toned(pixels: FloatArray, gamma: float) -> FloatArray:
+    """Shades of a film on a light box: no pure black or white in the body."""
+    low, high = np.quantile(pixels, (0.01, 0.995))
+    scaled = ((pixels - low) / (high - low)).clip(0, 1.1) ** gamma
+    toned: FloatArray = 0.03 + 0.92 * scaled
+    return toned
+
+
+def _write(example: Example, number: int, made: Made, out: Path) -> None:
+    description = (
+        f"SYNTHETIC: blend of {made.n_films + made.n_bodies} aligned films of as many persons, "
+        f"at most {made.largest_share:.0%} of one film at any place; shape drawn from a statistical model"
+    )
+    ds = dicom.for_presentation(
+        example.name, number, dicom.stored_values(made.stored), description, inverted=example.inverted
+    )
+    dicom.save(ds, out / f"{example.name}.dcm", example.transfer_syntax)
+
+
+def _write_refused(number: int, made: Made, out: Path, rng: Generator) -> None:
+    """The same body as a detector sees it: exposure instead of shade, uneven columns, quantum noise."""
+    exposure = np.exp(-3.2 * made.stored.astype(np.float64))
+    columns = 1 + 0.02 * rng.normal(size=(1, exposure.shape[1]))
+    raw = 60 + 3400 * exposure * columns
+    raw += rng.normal(size=raw.shape) * np.sqrt(raw) * 0.25
+    stored = raw.round().clip(0, 2**dicom.N_BITS - 1).astype(np.uint16)
+    ds = dicom.for_processing("refused", number, stored, "SYNTHETIC: no_finding turned into raw detector values")
+    dicom.save(ds, out / "refused.dcm", JPEGLSLossless)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """OpenCV's flow search divides its work by the number of threads; with one, every machine computes alike."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -1,0 +1,37 @@
+"""One image of a source as its own tables describe it: raw labels, raw frame, nothing mapped yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+Corners = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RawBox:
+    """A reader's box as published."""
+
+    label: str
+    """The source's own word."""
+    xyxy: Corners
+    """In the record's frame; not yet clipped, not yet checked."""
+    reader: str = "published"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One image that the tables name, whether or not its file is on disk."""
+
+    image: str
+    """The source's id of the image: the stem of its file."""
+    patient: str
+    """The source's id of the patient; where none is published, the image's own."""
+    file: Path | None
+    """The picture on disk, or None where this download does not hold it."""
+    frame_wh: tuple[int, int] | None
+    """The grid of the boxes; None means fractions of the picture (0 to 1)."""
+    boxes: tuple[RawBox, ...] = ()
+    labels: tuple[str, ...] = ()
+    """Raw image-level labels."""
+    view: str | None = None

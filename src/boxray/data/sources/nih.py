@@ -1,0 +1,60 @@
+"""NIH ChestX-ray14: `BBox_List_2017.csv` in its three circulating forms, and `Data_Entry_2017*.csv`.
+
+The published header of the box table has nine names over six values (`Bbox [x`, `y`, `w`, `h]` and three
+empty ones), so columns are taken by position. A row is x, y, width, height in the 1024 x 1024 frame.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from boxray.core.errors import DataError
+from boxray.data.record import RawBox, Record
+from boxray.data.sources.files import pictures_by_stem, read_table, require
+
+FRAME_WH = (1024, 1024)
+
+
+def read_boxes(table: Path) -> dict[str, list[RawBox]]:
+    """Boxes by image stem, in the 1024 x 1024 frame, whatever the header's form.
+
+    Raises:
+        DataError: If a row has not six values, with its line number.
+    """
+    boxes: dict[str, list[RawBox]] = defaultdict(list)
+    frame = read_table(table, header=None, skiprows=1, names=range(9))
+    for line, row in enumerate(frame.itertuples(index=False), start=2):
+        image, label, *numbers = row[:6]
+        try:
+            x, y, width, height = map(float, numbers)
+        except ValueError as error:
+            raise DataError(f"nih: {table.name}:{line}: expected x, y, w, h, got {numbers}") from error
+        boxes[Path(image).stem].append(RawBox(label, (x, y, x + width, y + height)))
+    return dict(boxes)
+
+
+def read_labels(table: Path) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Image-level labels and view by image stem."""
+    frame = read_table(table)
+    columns = frame[["Image Index", "Finding Labels", "View Position"]].itertuples(index=False)
+    return {Path(image).stem: (tuple(labels.split("|")), view) for image, labels, view in columns}
+
+
+def records(root: Path) -> Iterator[Record]:
+    """One record per image with a box."""
+    boxes = read_boxes(require(root, "BBox_List_2017.csv"))
+    labels = read_labels(require(root, "Data_Entry_2017_v2020.csv.gz", "Data_Entry_2017_v2020.csv"))
+    pictures = pictures_by_stem(require(root, "images"))
+    for image in sorted(boxes):
+        raw_labels, view = labels.get(image, ((), None))
+        yield Record(
+            image=image,
+            patient=image[:8],
+            file=pictures.get(image),
+            frame_wh=FRAME_WH,
+            boxes=tuple(boxes[image]),
+            labels=raw_labels,
+            view=view,
+        )
