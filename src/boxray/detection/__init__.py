@@ -1,0 +1,1 @@
+"""The detector: train, evaluate, detect. One file knows ultralytics."""

@@ -1,0 +1,95 @@
+"""One radiograph in, boxes out: letterbox, network, back into the radiograph's frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from boxray.core.arrays import FloatArray
+from boxray.core.boxes import Box, clip_boxes, suppress
+from boxray.core.findings import LabelSpace
+from boxray.core.frames import Letterbox
+from boxray.core.radiograph import Radiograph
+from boxray.core.reading import Detection, ModelIdentity
+from boxray.engines import EngineName, Session, open_session
+from boxray.imaging.letterbox import letterbox_pixels
+from boxray.weights import ModelCard, load_card
+
+SAME_PLACE_IOU = 0.5
+"""Two boxes of one finding that overlap more than this are one. Readers draw one box where stock YOLO's 0.7 leaves two."""
+
+MOST_BOXES = 100
+"""Per radiograph and finding, as COCO counts; a film has a handful."""
+
+LOWEST_SCORE = 0.001
+"""For evaluation, where the whole precision-recall curve is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class YoloDetector:
+    """A `boxray.core.protocols.Detector` over any engine that runs the network."""
+
+    card: ModelCard
+    session: Session
+    label_space: LabelSpace
+
+    @classmethod
+    def load(cls, weights: Path, engine: EngineName = "openvino") -> YoloDetector:
+        """From a card or a weight file beside it; the graph's hash is checked."""
+        card, graph = load_card(weights, check=".onnx")
+        return cls(card, open_session(graph, engine), card.space)
+
+    @property
+    def assessed(self) -> tuple[str, ...]:
+        """The findings it was trained with boxes for."""
+        return self.card.assessed
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which weights speak."""
+        return self.card.identity()
+
+    def detect(self, rad: Radiograph, min_score: float | None = None) -> tuple[Detection, ...]:
+        """Boxes in the radiograph's frame by falling score.
+
+        Args:
+            rad: Any size.
+            min_score: The same for all findings; None means the stored operating points.
+        """
+        letterbox = Letterbox.fit(rad.size_wh, self.card.side_px)
+        square = letterbox_pixels(rad.pixels, letterbox)
+        batch = np.repeat(square[None, None], 3, axis=1).astype(np.float32)
+        (output,) = self.session.run(batch).values()
+        detections = []
+        for finding in self.assessed:
+            limit = self.card.thresholds[finding] if min_score is None else min_score
+            boxes, scores = one_finding(output[0], self.label_space.index(finding), limit)
+            boxes = clip_boxes(letterbox.to_square.invert().apply(boxes), rad.size_wh)
+            detections += [
+                Detection(finding, float(score), Box(*map(float, box)))
+                for box, score in zip(boxes, scores, strict=True)
+            ]
+        return tuple(sorted(detections, key=lambda det: -det.score))
+
+
+def one_finding(output: FloatArray, index: int, min_score: float) -> tuple[FloatArray, FloatArray]:
+    """The boxes of one finding out of the network's output, each place once.
+
+    Args:
+        output: Shape ``(4 + F, A)``: centre x, centre y, width, height in pixels of the square, then
+            a score in [0, 1] per finding.
+        index: Of the finding.
+        min_score: Boxes below are left out.
+
+    Returns:
+        Boxes of shape ``(N, 4)`` as x1, y1, x2, y2 and scores of shape ``(N,)``, by falling score.
+    """
+    scores = output[4 + index]
+    chosen = np.flatnonzero(scores >= min_score)
+    scores = scores[chosen].astype(np.float64)
+    centres, sides = output[:2, chosen].T.astype(np.float64), output[2:4, chosen].T.astype(np.float64)
+    boxes = np.hstack([centres - sides / 2, centres + sides / 2])
+    kept = suppress(boxes, scores, SAME_PLACE_IOU)[:MOST_BOXES]
+    return boxes[kept], scores[kept]

@@ -1,0 +1,160 @@
+"""From a finished run to released weights: graph, tensors, operating points, card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from boxray.core.arrays import FloatArray
+from boxray.core.errors import MissingExtra, ModelError
+from boxray.core.findings import LabelSpace
+from boxray.core.metrics import best_f1_threshold
+from boxray.data.manifest import Manifest
+from boxray.data.split import Split
+from boxray.detection.detect import YoloDetector
+from boxray.detection.evaluate import detect_all, match_finding
+from boxray.detection.recipe import DetectionRecipe
+from boxray.detection.train import WEIGHTS
+from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
+from boxray.engines import Session, require_finite
+from boxray.weights import ModelCard, OperatingPoint, Provenance, load_card, save_card
+
+if TYPE_CHECKING:
+    import torch
+
+FEWEST_BOXES = 5
+"""With fewer boxes in the validation part no threshold is chosen from them."""
+
+FALLBACK_THRESHOLD = 0.25
+LOWEST_THRESHOLD = 0.05
+
+
+class TorchSession(Session):
+    """The network itself as a session: what the exported graph must equal, and how training tensors are judged."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        self._network = network
+
+    def run(self, inputs: FloatArray) -> Mapping[str, FloatArray]:
+        """One output, of shape ``(B, 4 + F, A)``."""
+        import torch
+
+        with torch.inference_mode():
+            return {"output": require_finite("output", self._network(torch.from_numpy(inputs)).numpy())}
+
+
+def load_torch_detector(weights: Path, state: Path) -> YoloDetector:
+    """A detector that runs the released `.safetensors` in torch.
+
+    Args:
+        weights: The tensors, with their card beside them.
+        state: Folder for ultralytics' settings.
+    """
+    card, tensors = load_card(weights, check=".safetensors")
+    tame_ultralytics(state)
+    network = build_network(card.architecture, len(card.space), _read(tensors))
+    return YoloDetector(card, TorchSession(network), card.space)
+
+
+def release(run: Path, name: str, version: str, out: Path) -> Path:
+    """Write `<name>.onnx`, `<name>.safetensors` (float16) and `<name>.json` into `out`.
+
+    The operating points are chosen on the validation part of the run's data: the score at which F1 over
+    boxes is best.
+
+    Returns:
+        The card's path.
+
+    Raises:
+        ModelError: If the run is not finished, or the graph does not answer as the network does.
+    """
+    if not (run / WEIGHTS).is_file():
+        raise ModelError(f"run {run.name} has no {WEIGHTS}: it is not finished; go on with it by --resume")
+    recipe = DetectionRecipe.model_validate(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
+    trained = json.loads((run / "trained.json").read_text(encoding="utf-8"))
+    space = LabelSpace.from_mapping(trained["label_space"])
+    side_px = recipe.stages[-1].side_px
+    out.mkdir(parents=True, exist_ok=True)
+    tame_ultralytics(run / "ultralytics")
+    _write_half(_read(run / WEIGHTS), out / f"{name}.safetensors")
+    # The graph is made from the rounded tensors, so that both files answer alike.
+    network = build_network(recipe.architecture, len(space), _read(out / f"{name}.safetensors"))
+    _write_graph(network, side_px, out / f"{name}.onnx")
+    card = ModelCard(
+        name=name,
+        version=version,
+        job="detection",
+        architecture=recipe.architecture,
+        licence="AGPL-3.0-or-later; trained on non-commercial data sets: for non-commercial use only",
+        intended_use="Research on chest radiographs. Not a medical device.",
+        label_space=trained["label_space"],
+        assessed=tuple(trained["boxed_findings"]),
+        side_px=side_px,
+        operating_points={},
+        trained_on=Provenance(
+            sources=tuple(trained["sources"]),
+            images=trained["images"],
+            positives=trained["boxes"],
+            fingerprint=trained["fingerprint"],
+            recipe=recipe.model_dump(mode="json", exclude={"data", "start"}),
+        ),
+        sha256={},
+    )
+    detector = YoloDetector.load(save_card(card, out))
+    _require_parity(detector, TorchSession(network), side_px)
+    points = operating_points(detector, Manifest.load(recipe.data).part(Split.VAL))
+    return save_card(card.model_copy(update={"operating_points": points}), out)
+
+
+def operating_points(detector: YoloDetector, manifest: Manifest) -> dict[str, OperatingPoint]:
+    """A threshold per assessed finding: best F1 over boxes at IoU 0.5."""
+    detections = list(detect_all(detector, manifest))
+    points = {}
+    for finding in detector.assessed:
+        matches, _ = match_finding(manifest, detections, finding)
+        n_boxes = int(matches.n_boxes.sum())
+        if n_boxes < FEWEST_BOXES or not matches.hits.any():
+            points[finding] = OperatingPoint(
+                threshold=FALLBACK_THRESHOLD, chosen=f"not chosen: {n_boxes} boxes in the validation part are too few"
+            )
+            continue
+        best = max(best_f1_threshold(matches), LOWEST_THRESHOLD)
+        points[finding] = OperatingPoint(
+            threshold=round(best, 3), chosen=f"best F1 at IoU 0.5 on {n_boxes} boxes of the validation part"
+        )
+    return points
+
+
+def _require_parity(detector: YoloDetector, network: Session, side_px: int) -> None:
+    noise = np.random.default_rng(0).random((1, 3, side_px, side_px), dtype=np.float32)
+    (ours,), (theirs,) = detector.session.run(noise).values(), network.run(noise).values()
+    if ours.shape != theirs.shape or not np.allclose(ours[:, 4:], theirs[:, 4:], atol=0.01):
+        raise ModelError("the exported graph does not answer as the network does; do not release it")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise MissingExtra("reading .safetensors with torch", "train") from error
+    return {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
+
+
+def _write_half(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({key: value.half() if value.is_floating_point() else value for key, value in state.items()}, path)
+
+
+def _write_graph(network: torch.nn.Module, side_px: int, path: Path) -> None:
+    import torch
+
+    example = torch.zeros(1, 3, side_px, side_px)
+    torch.onnx.export(
+        network, (example,), str(path), input_names=["pixels"], output_names=["output"], opset_version=17, dynamo=False
+    )

@@ -1,0 +1,89 @@
+"""The run folder: what was asked for, where it ran, on which data, and what came out."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from boxray.core.errors import RecipeError
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One folder ``runs/<job>/<date>-<recipe>-<hash8>/``."""
+
+    folder: Path
+
+    def write_json(self, name: str, content: Any) -> Path:
+        """Write a file whole or not at all."""
+        path = self.folder / name
+        write_atomically(path, json.dumps(content, indent=2).encode() + b"\n")
+        return path
+
+
+def start_run(job: str, recipe_name: str, recipe: BaseModel, data_fingerprint: str, root: Path = RUNS) -> Run:
+    """Make the folder of a new run and write the resolved recipe and the environment into it."""
+    asked = f"{recipe_name}-{_hash8(recipe, data_fingerprint)}"
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    folder = root / job / f"{today}-{asked}"
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = root / job / f"{today}-{asked}-{number}"
+    folder.mkdir(parents=True)
+    run = Run(folder)
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    write_atomically(folder / "recipe.yaml", text.encode())
+    run.write_json("environment.json", environment() | {"data": data_fingerprint})
+    return run
+
+
+def latest_run(job: str, recipe_name: str, recipe: BaseModel, data_fingerprint: str, root: Path = RUNS) -> Run:
+    """The newest run of this very recipe on this very data, to go on with it.
+
+    Raises:
+        RecipeError: If there is none.
+    """
+    found = (root / job).glob(f"*-{recipe_name}-{_hash8(recipe, data_fingerprint)}*")
+    newest = max(found, key=lambda folder: folder.stat().st_mtime, default=None)
+    if newest is None:
+        raise RecipeError(
+            f"no run of recipe {recipe_name!r} with these settings on this data to go on with; start without --resume"
+        )
+    return Run(newest)
+
+
+def environment() -> dict[str, Any]:
+    """Versions of Python and all packages, the processor, the platform. No host name, no user, no path."""
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "packages": dict(sorted((d.metadata["Name"], d.version) for d in distributions())),
+    }
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write bytes so that the file is the old one or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _hash8(recipe: BaseModel, data_fingerprint: str) -> str:
+    return hashlib.sha256((recipe.model_dump_json() + data_fingerprint).encode()).hexdigest()[:8]

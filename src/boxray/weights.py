@@ -1,0 +1,127 @@
+"""Released weights: a graph for reading, tensors for training on, and a card that says what they answer.
+
+`<name>.json` is the card; `<name>.onnx` and `<name>.safetensors` lie beside it under the hashes that it states.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from boxray.core.bench import bench_folder
+from boxray.core.errors import ModelError
+from boxray.core.findings import LabelSpace
+from boxray.core.reading import ModelIdentity
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Provenance(_Strict):
+    """What the weights were trained on."""
+
+    sources: tuple[str, ...]
+    images: int
+    positives: dict[str, int]
+    """Per finding: boxes for a detector, positive images for a classifier."""
+    fingerprint: str
+    """SHA-256 of the manifest."""
+    recipe: dict[str, Any]
+
+
+class OperatingPoint(_Strict):
+    """From which score on a finding is reported."""
+
+    threshold: float
+    chosen: str
+    """How, and on how much."""
+
+
+class ModelCard(_Strict):
+    """What a pair of weight files answers, and how to ask it."""
+
+    name: str
+    version: str
+    job: str
+    architecture: str
+    licence: str
+    intended_use: str
+    label_space: dict[str, Any]
+    assessed: tuple[str, ...]
+    """Findings it was trained to answer. All others are *not assessed*, never *absent*."""
+    side_px: int
+    operating_points: dict[str, OperatingPoint]
+    calibration: dict[str, tuple[float, float]] = {}
+    """Classifier only: per finding slope and offset of the logit, so that sigmoid gives a probability."""
+    trained_on: Provenance
+    sha256: dict[str, str]
+    """By file name."""
+
+    @property
+    def space(self) -> LabelSpace:
+        """The label space as an object."""
+        return LabelSpace.from_mapping(self.label_space)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The stored operating points as plain numbers."""
+        return {key: point.threshold for key, point in self.operating_points.items()}
+
+    def identity(self) -> ModelIdentity:
+        """Name, version and hash of the graph, as a reading states them."""
+        return ModelIdentity(self.name, self.version, self.sha256[f"{self.name}.onnx"], self.thresholds)
+
+
+def released_card(job: str) -> Path:
+    """The one card in ``<job>/weights``.
+
+    Raises:
+        ModelError: If there is none or more than one.
+    """
+    cards = sorted(bench_folder(f"{job}/weights").glob("*.json"))
+    if len(cards) != 1:
+        raise ModelError(f"expected one card in {job}/weights, found {len(cards)}; name the one you mean")
+    return cards[0]
+
+
+def load_card(path: Path, *, check: str) -> tuple[ModelCard, Path]:
+    """A card and the file beside it that ends in `check` (``.onnx`` or ``.safetensors``), if its hash is right.
+
+    Args:
+        path: Of the card, or of a weight file beside it.
+        check: Suffix of the file that is wanted.
+
+    Raises:
+        ModelError: If the card is missing or not one, or the file is not what the card says.
+    """
+    card_path = path.with_suffix(".json")
+    if not card_path.is_file():
+        raise ModelError(f"there is no card {card_path.name} beside the weights; without it nobody knows what they answer")
+    try:
+        card = ModelCard.model_validate(json.loads(card_path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ModelError(f"{card_path.name} is no model card: {error}") from error
+    file = card_path.with_name(card.name + check)
+    if not file.is_file():
+        raise ModelError(f"{file.name} is not beside its card")
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if found != card.sha256.get(file.name):
+        raise ModelError(f"{file.name} has SHA-256 {found[:12]}…, the card says {card.sha256.get(file.name, 'none')[:12]}…")
+    return card, file
+
+
+def save_card(card: ModelCard, folder: Path) -> Path:
+    """Write the card with the hashes of the files that lie in `folder` under its name."""
+    hashes = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.glob(f"{card.name}.*"))
+        if file.suffix in {".onnx", ".safetensors"}
+    }
+    path = folder / f"{card.name}.json"
+    path.write_text(card.model_copy(update={"sha256": hashes}).model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return path
