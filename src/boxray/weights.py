@@ -42,6 +42,13 @@ class OperatingPoint(_Strict):
     """How, and on how much."""
 
 
+class ClaheSetting(_Strict):
+    """How the radiograph was equalized before the classifier saw it."""
+
+    clip: float
+    tiles: int
+
+
 class ModelCard(_Strict):
     """What a pair of weight files answers, and how to ask it."""
 
@@ -55,6 +62,8 @@ class ModelCard(_Strict):
     assessed: tuple[str, ...]
     """Findings it was trained to answer. All others are *not assessed*, never *absent*."""
     side_px: int
+    clahe: ClaheSetting | None = None
+    """Classifier only."""
     operating_points: dict[str, OperatingPoint]
     calibration: dict[str, tuple[float, float]] = {}
     """Classifier only: per finding slope and offset of the logit, so that sigmoid gives a probability."""
@@ -101,7 +110,9 @@ def load_card(path: Path, *, check: str) -> tuple[ModelCard, Path]:
     """
     card_path = path.with_suffix(".json")
     if not card_path.is_file():
-        raise ModelError(f"there is no card {card_path.name} beside the weights; without it nobody knows what they answer")
+        raise ModelError(
+            f"there is no card {card_path.name} beside the weights; without it nobody knows what they answer"
+        )
     try:
         card = ModelCard.model_validate(json.loads(card_path.read_text(encoding="utf-8")))
     except ValueError as error:
@@ -111,7 +122,9 @@ def load_card(path: Path, *, check: str) -> tuple[ModelCard, Path]:
         raise ModelError(f"{file.name} is not beside its card")
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != card.sha256.get(file.name):
-        raise ModelError(f"{file.name} has SHA-256 {found[:12]}…, the card says {card.sha256.get(file.name, 'none')[:12]}…")
+        raise ModelError(
+            f"{file.name} has SHA-256 {found[:12]}…, the card says {card.sha256.get(file.name, 'none')[:12]}…"
+        )
     return card, file
 
 

@@ -10,15 +10,16 @@ import numpy as np
 from boxray.core.arrays import FloatArray
 from boxray.core.boxes import Box, clip_boxes, suppress
 from boxray.core.findings import LabelSpace
-from boxray.core.frames import Letterbox
+from boxray.core.frames import Letterbox, ScaleShift
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Detection, ModelIdentity
 from boxray.engines import EngineName, Session, open_session
 from boxray.imaging.letterbox import letterbox_pixels
+from boxray.imaging.shrink import shrink
 from boxray.weights import ModelCard, load_card
 
 SAME_PLACE_IOU = 0.5
-"""Two boxes of one finding that overlap more than this are one. Readers draw one box where stock YOLO's 0.7 leaves two."""
+"""Two boxes of one finding that overlap more are one: readers draw one where stock YOLO's 0.7 leaves two."""
 
 MOST_BOXES = 100
 """Per radiograph and finding, as COCO counts; a film has a handful."""
@@ -58,15 +59,18 @@ class YoloDetector:
             rad: Any size.
             min_score: The same for all findings; None means the stored operating points.
         """
-        letterbox = Letterbox.fit(rad.size_wh, self.card.side_px)
-        square = letterbox_pixels(rad.pixels, letterbox)
+        picture = shrink(rad.pixels)
+        picture_wh = picture.shape[1], picture.shape[0]
+        letterbox = Letterbox.fit(picture_wh, self.card.side_px)
+        to_radiograph = ScaleShift.between(picture_wh, rad.size_wh)
+        square = letterbox_pixels(picture, letterbox)
         batch = np.repeat(square[None, None], 3, axis=1).astype(np.float32)
         (output,) = self.session.run(batch).values()
         detections = []
         for finding in self.assessed:
             limit = self.card.thresholds[finding] if min_score is None else min_score
             boxes, scores = one_finding(output[0], self.label_space.index(finding), limit)
-            boxes = clip_boxes(letterbox.to_square.invert().apply(boxes), rad.size_wh)
+            boxes = clip_boxes(to_radiograph.apply(letterbox.to_square.invert().apply(boxes)), rad.size_wh)
             detections += [
                 Detection(finding, float(score), Box(*map(float, box)))
                 for box, score in zip(boxes, scores, strict=True)

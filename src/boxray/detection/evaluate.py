@@ -72,7 +72,7 @@ def detect_all(
 def scored_images(manifest: Manifest, finding: str, *, with_assumed: bool = False) -> BoolArray:
     """Shape ``(N,)``: the images that count for a finding."""
     presence = manifest.presence(finding)
-    known = (presence == Presence.BOXED) | (presence == Presence.ABSENT)
+    known: BoolArray = (presence == Presence.BOXED) | (presence == Presence.ABSENT)
     assumed = (manifest.images[f"rule_{finding}"] == Rule.ASSUMPTION.value).to_numpy()
     return known if with_assumed else known & ~assumed
 
@@ -131,7 +131,7 @@ def evaluate(
     return results
 
 
-def _result(finding: str, assessed: bool, matches: Matches, images: pd.DataFrame, rounds: int) -> FindingResult:  # noqa: FBT001
+def _result(finding: str, assessed: bool, matches: Matches, images: pd.DataFrame, rounds: int) -> FindingResult:
     n_with = int((matches.n_boxes > 0).sum())
     nothing = Interval(float("nan"), float("nan"), float("nan"))
 

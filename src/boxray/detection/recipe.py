@@ -22,8 +22,11 @@ class Stage(StrictModel):
 
 
 class Augment(StrictModel):
-    """Random changes that leave a radiograph a radiograph. No flip (the heart has a side), no mosaic
-    (a film has one source, and what is unknown there is masked per film), no colour."""
+    """Random changes that leave a radiograph a radiograph.
+
+    No flip (the heart has a side), no mosaic (a film has one source, and what is unknown there is masked
+    per film), no colour.
+    """
 
     brightness: float = Field(default=0.3, ge=0, lt=1)
     degrees: float = Field(default=5.0, ge=0, le=20)
@@ -43,12 +46,14 @@ class DetectionRecipe(StrictModel):
     batch: int = Field(default=16, ge=1)
     seed: int = 0
     device: str = "cpu"
+    frozen_layers: int = Field(default=0, ge=0)
+    """The first layers that keep the start weights: on a CPU their backward pass costs a third of the whole."""
     unknown: Literal["mask", "background"] = "mask"
     """What an unknown finding does in the loss: nothing, or what stock YOLO does with it."""
     assumption_weight: float = Field(default=0.5, ge=0, le=1)
     """Weight of background where a card only assumes that a finding is absent."""
-    at_most: dict[str, int] = {}
+    at_most: dict[str, int] = Field(default_factory=dict)
     """Per source, how many training images are drawn (with the seed)."""
-    repeat: dict[str, int] = {}
+    repeat: dict[str, int] = Field(default_factory=dict)
     """Per finding, how often an image boxed for it is shown in an epoch."""
     augment: Augment = Augment()

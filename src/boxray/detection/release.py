@@ -120,7 +120,8 @@ def operating_points(detector: YoloDetector, manifest: Manifest) -> dict[str, Op
         n_boxes = int(matches.n_boxes.sum())
         if n_boxes < FEWEST_BOXES or not matches.hits.any():
             points[finding] = OperatingPoint(
-                threshold=FALLBACK_THRESHOLD, chosen=f"not chosen: {n_boxes} boxes in the validation part are too few"
+                threshold=FALLBACK_THRESHOLD,
+                chosen=f"not chosen: {n_boxes} boxes in the validation part are too few",
             )
             continue
         best = max(best_f1_threshold(matches), LOWEST_THRESHOLD)
@@ -156,5 +157,11 @@ def _write_graph(network: torch.nn.Module, side_px: int, path: Path) -> None:
 
     example = torch.zeros(1, 3, side_px, side_px)
     torch.onnx.export(
-        network, (example,), str(path), input_names=["pixels"], output_names=["output"], opset_version=17, dynamo=False
+        network,
+        (example,),
+        str(path),
+        input_names=["pixels"],
+        output_names=["output"],
+        opset_version=17,
+        dynamo=False,
     )

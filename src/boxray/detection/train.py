@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 WEIGHTS = "detector.safetensors"
 
 
-def train(recipe: DetectionRecipe, recipe_name: str, *, resume: bool = False, runs: Path = Path("runs")) -> Run:
+def train(
+    recipe: DetectionRecipe,
+    recipe_name: str,
+    *,
+    resume: bool = False,
+    runs: Path = Path("runs"),
+    threads: int | None = None,
+) -> Run:
     """Run all stages and leave `detector.safetensors` in the run folder.
 
     A run that was cut off goes on after its last whole epoch with ``resume=True``.
@@ -46,9 +53,13 @@ def train(recipe: DetectionRecipe, recipe_name: str, *, resume: bool = False, ru
             state = _load(done)
             continue
         files = write_stage_files(
-            folder / "data", part.label_space.keys, pictures, repeats(part, recipe), cell_weights(part, recipe)
+            folder / "data",
+            part.label_space.keys,
+            pictures,
+            repeats(part, recipe),
+            cell_weights(part, recipe),
         )
-        state = train_stage(recipe, stage, files, folder, state)
+        state = train_stage(recipe, stage, files, folder, state, threads)
         _save(state, done)
     assert state is not None, "a recipe has at least one stage"
     _save(state, run.folder / WEIGHTS)

@@ -80,7 +80,12 @@ def write_stage_files(
 
 
 def train_stage(
-    recipe: DetectionRecipe, stage: Stage, files: StageFiles, folder: Path, start: Mapping[str, torch.Tensor] | None
+    recipe: DetectionRecipe,
+    stage: Stage,
+    files: StageFiles,
+    folder: Path,
+    start: Mapping[str, torch.Tensor] | None,
+    threads: int | None,
 ) -> dict[str, torch.Tensor]:
     """Train one stage, or go on with it if `folder` holds a checkpoint.
 
@@ -91,6 +96,7 @@ def train_stage(
         folder: Of the stage; `weights/last.pt` in it is written whole after every epoch.
         start: State to begin with (float32); tensors of other shapes (another number of findings) are
             left as the architecture makes them. None starts from random weights.
+        threads: Of a CPU; None takes all cores.
 
     Returns:
         The smoothed (EMA) state after the last epoch, float32.
@@ -123,10 +129,12 @@ def train_stage(
             "plots": False,
             "val": False,
             "pretrained": False,
+            "freeze": recipe.frozen_layers or None,
+            "channels_last": True,
             **_augmentation(recipe),
         }
     )
-    torch.set_num_threads(os.cpu_count() or 1)  # making a trainer leaves one core idle
+    torch.set_num_threads(threads or os.cpu_count() or 1)  # making a trainer leaves one core idle
     trainer.cell_weights = files.weights_by_picture
     trainer.start_state = start
     trainer.train()
@@ -136,7 +144,20 @@ def train_stage(
 
 def _augmentation(recipe: DetectionRecipe) -> dict[str, float]:
     augment = recipe.augment
-    off = ("fliplr", "flipud", "mosaic", "mixup", "cutmix", "copy_paste", "hsv_h", "hsv_s", "shear", "perspective", "erasing", "bgr")
+    off = (
+        "fliplr",
+        "flipud",
+        "mosaic",
+        "mixup",
+        "cutmix",
+        "copy_paste",
+        "hsv_h",
+        "hsv_s",
+        "shear",
+        "perspective",
+        "erasing",
+        "bgr",
+    )
     return {
         **dict.fromkeys(off, 0.0),
         "hsv_v": augment.brightness,
@@ -146,10 +167,14 @@ def _augmentation(recipe: DetectionRecipe) -> dict[str, float]:
     }
 
 
-def _trainer_class() -> Any:
+def partial_label_loss(network: torch.nn.Module) -> Any:
+    """ultralytics' loss, in which a finding teaches nothing in an image where it is unknown.
+
+    The batch carries `cell_weights` of shape ``(B, F)``; see `boxray.detection.weighting`. Boxes exist only
+    where a finding is boxed, so that the losses of place and size need no mask.
+    """
     import torch
     from torch import nn
-    from ultralytics.models.yolo.detect import DetectionTrainer
     from ultralytics.utils.loss import v8DetectionLoss
 
     class WeightedBCE(nn.Module):
@@ -164,19 +189,26 @@ def _trainer_class() -> Any:
             return losses * self.weights
 
     class PartialLabelLoss(v8DetectionLoss):  # type: ignore[misc]  # ultralytics has no types
-        """The stock loss, but a finding teaches nothing in an image where it is unknown."""
-
         def get_assigned_targets_and_loss(self, preds: Any, batch: Any, **assign: Any) -> Any:
             self.bce = WeightedBCE(batch["cell_weights"])
             return super().get_assigned_targets_and_loss(preds, batch, **assign)
+
+    return PartialLabelLoss(network)
+
+
+def _trainer_class() -> Any:
+    import torch
+    from ultralytics.models.yolo.detect import DetectionTrainer
 
     class PartialLabelTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has no types
         """The stock trainer with our loss, our start weights, whole checkpoints and no validation of its own."""
 
         cell_weights: Mapping[str, FloatArray]
         start_state: Mapping[str, torch.Tensor] | None
+        last: Path
+        best: Path
 
-        def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:  # noqa: FBT001, FBT002
+        def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
             model = super().get_model(cfg, weights, verbose=verbose)
             if weights is None and self.start_state is not None:
                 load_matching(model, self.start_state)
@@ -185,7 +217,7 @@ def _trainer_class() -> Any:
         def _setup_train(self) -> None:
             super()._setup_train()
             # The model stays the stock class, so that its checkpoints open in safe mode.
-            self.model.criterion = PartialLabelLoss(self.model)
+            self.model.criterion = partial_label_loss(self.model)
 
         def preprocess_batch(self, batch: Any) -> Any:
             batch = super().preprocess_batch(batch)
@@ -218,7 +250,9 @@ def load_matching(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> 
     The branch that scores findings is as wide as there are findings, so about a tenth never fits.
     """
     own = model.state_dict()
-    fitting = {key: value.to(own[key].dtype) for key, value in state.items() if key in own and value.shape == own[key].shape}
+    fitting = {
+        key: value.to(own[key].dtype) for key, value in state.items() if key in own and value.shape == own[key].shape
+    }
     if len(fitting) < 0.8 * len(own):
         raise ModelError(f"start weights fit {len(fitting)} of {len(own)} tensors: they belong to another architecture")
     model.load_state_dict({**own, **fitting})
@@ -228,9 +262,10 @@ def build_network(architecture: str, n_findings: int, state: Mapping[str, torch.
     """The network in evaluation mode; its output has shape ``(B, 4 + F, anchors)``: centre, size, scores."""
     from ultralytics.nn.tasks import DetectionModel
 
-    network: torch.nn.Module = DetectionModel(f"{architecture}.yaml", nc=n_findings, verbose=False)
+    network: Any = DetectionModel(f"{architecture}.yaml", nc=n_findings, verbose=False)
     network.load_state_dict(dict(state), strict=True)
     network.float().eval()
-    network.model[-1].export = True  # one tensor out, no training outputs  # type: ignore[index]
-    network.model[-1].format = "onnx"  # type: ignore[index]
-    return network
+    head = network.model[-1]
+    head.export, head.format = True, "onnx"  # one tensor out, no training outputs
+    built: torch.nn.Module = network
+    return built

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import os
@@ -36,7 +36,7 @@ class Run:
 def start_run(job: str, recipe_name: str, recipe: BaseModel, data_fingerprint: str, root: Path = RUNS) -> Run:
     """Make the folder of a new run and write the resolved recipe and the environment into it."""
     asked = f"{recipe_name}-{_hash8(recipe, data_fingerprint)}"
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    today = dt.datetime.now(dt.UTC).date().isoformat()
     folder = root / job / f"{today}-{asked}"
     number = 1
     while folder.exists():

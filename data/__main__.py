@@ -1,0 +1,5 @@
+import sys
+
+from boxray.cli.main import main
+
+main(["data", *sys.argv[1:]])

@@ -1,0 +1,5 @@
+import sys
+
+from boxray.cli.main import main
+
+main(["detection", *sys.argv[1:]])

@@ -1,0 +1,1 @@
+"""The classifier: train, evaluate, classify, Grad-CAM."""

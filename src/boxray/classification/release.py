@@ -1,0 +1,133 @@
+"""From a finished run to released weights: graph with maps, tensors, calibration, operating points, card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from boxray.classification.backbones import WithMaps, build_classifier
+from boxray.classification.calibrate import platt, youden_threshold
+from boxray.classification.classify import CamClassifier
+from boxray.classification.recipe import ClassificationRecipe
+from boxray.classification.targets import targets_and_weights
+from boxray.classification.train import WEIGHTS
+from boxray.core.errors import ModelError
+from boxray.data.manifest import Manifest
+from boxray.data.split import Split
+from boxray.imaging.read import decode
+from boxray.weights import ClaheSetting, ModelCard, OperatingPoint, Provenance, save_card
+
+FEWEST_POSITIVES = 3
+"""With fewer positives in the validation part nothing is calibrated on them."""
+
+
+def release(run: Path, name: str, version: str, out: Path) -> Path:
+    """Write `<name>.onnx`, `<name>.safetensors` (float16) and `<name>.json` into `out`.
+
+    Calibration (Platt) and operating points (Youden) are made on the validation part of the run's data.
+
+    Returns:
+        The card's path.
+
+    Raises:
+        ModelError: If the run is not finished, or the graph does not answer as the network does.
+    """
+    if not (run / WEIGHTS).is_file():
+        raise ModelError(f"run {run.name} has no {WEIGHTS}: it is not finished; go on with it by --resume")
+    recipe = ClassificationRecipe.model_validate(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
+    trained = json.loads((run / "trained.json").read_text(encoding="utf-8"))
+    n_findings = len(trained["label_space"]["findings"])
+    out.mkdir(parents=True, exist_ok=True)
+    state = load_file(run / WEIGHTS)
+    half = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    save_file(half, out / f"{name}.safetensors")
+    network = build_classifier(recipe.architecture, n_findings)
+    # The graph is made from the rounded tensors, so that both files answer alike.
+    network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in half.items()})
+    with_maps = WithMaps(network).eval()
+    _write_graph(with_maps, recipe.side_px, out / f"{name}.onnx")
+    card = ModelCard(
+        name=name,
+        version=version,
+        job="classification",
+        architecture=recipe.architecture,
+        licence="AGPL-3.0-or-later; trained on non-commercial data sets: for non-commercial use only",
+        intended_use="Research on chest radiographs. Not a medical device.",
+        label_space=trained["label_space"],
+        assessed=tuple(trained["findings"]),
+        side_px=recipe.side_px,
+        clahe=ClaheSetting(clip=recipe.clahe.clip, tiles=recipe.clahe.tiles),
+        operating_points={},
+        trained_on=Provenance(
+            sources=tuple(trained["sources"]),
+            images=trained["images"],
+            positives=trained["positives"],
+            fingerprint=trained["fingerprint"],
+            recipe=recipe.model_dump(mode="json", exclude={"data", "start"}),
+        ),
+        sha256={},
+    )
+    classifier = CamClassifier.load(save_card(card, out))
+    _require_parity(classifier, with_maps)
+    calibration, points = calibrate(classifier, Manifest.load(recipe.data).part(Split.VAL))
+    return save_card(card.model_copy(update={"calibration": calibration, "operating_points": points}), out)
+
+
+def calibrate(
+    classifier: CamClassifier, manifest: Manifest
+) -> tuple[dict[str, tuple[float, float]], dict[str, OperatingPoint]]:
+    """Slope, offset and threshold per assessed finding, from images where the finding is known.
+
+    An absence that a card only assumes counts here: without it, tuberculosis would have no negative.
+    """
+    logits = np.stack(
+        [classifier.raw(decode((manifest.folder / p).read_bytes()))[0] for p in manifest.images["picture"]]
+    )
+    targets, weights = targets_and_weights(manifest, 1.0)
+    calibration, points = {}, {}
+    for finding in classifier.assessed:
+        index = manifest.label_space.index(finding)
+        known = weights[:, index] > 0
+        values, there = logits[known, index].astype(np.float64), targets[known, index] == 1
+        if there.sum() < FEWEST_POSITIVES or (~there).sum() < FEWEST_POSITIVES:
+            calibration[finding] = (1.0, 0.0)
+            chosen = f"not chosen: {int(there.sum())} positives in the validation part are too few"
+            points[finding] = OperatingPoint(threshold=0.5, chosen=chosen)
+            continue
+        slope, offset = platt(values, there)
+        calibration[finding] = (round(slope, 4), round(offset, 4))
+        probabilities = 1 / (1 + np.exp(-(calibration[finding][0] * values + calibration[finding][1])))
+        points[finding] = OperatingPoint(
+            threshold=round(youden_threshold(probabilities, there), 4),
+            chosen=f"Youden's index on {int(there.sum())} positives and {int((~there).sum())} negatives "
+            "of the validation part",
+        )
+    return calibration, points
+
+
+def _write_graph(network: WithMaps, side_px: int, path: Path) -> None:
+    example = torch.zeros(1, 3, side_px, side_px)
+    torch.onnx.export(
+        network,
+        (example,),
+        str(path),
+        input_names=["pixels"],
+        output_names=["logits", "maps"],
+        opset_version=17,
+        dynamo=False,
+    )
+
+
+def _require_parity(classifier: CamClassifier, network: WithMaps) -> None:
+    side = classifier.card.side_px
+    noise = np.random.default_rng(0).uniform(-1, 1, (1, 3, side, side)).astype(np.float32)
+    ours = classifier.session.run(noise)
+    with torch.inference_mode():
+        logits, maps = network(torch.from_numpy(noise))
+    if not (np.allclose(ours["logits"], logits, atol=0.01) and np.allclose(ours["maps"], maps, atol=0.01)):
+        raise ModelError("the exported graph does not answer as the network does; do not release it")

@@ -1,0 +1,82 @@
+"""`boxray demo`: read the bundled examples, or files of your own, into a page that one can look at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from boxray.cli.exits import Exit
+from boxray.cli.read import expand
+from boxray.cli.show import progress_bar
+from boxray.core.bench import bench_folder
+from boxray.core.errors import InputError, Outcome
+from boxray.core.findings import LabelSpace
+from boxray.core.radiograph import Radiograph
+from boxray.core.reading import DISCLAIMER, Reading
+from boxray.imaging.read import read_radiograph
+from boxray.localization.overlay import overlay
+from boxray.localization.page import Item, write_page
+from boxray.localization.reader import released_reader
+
+
+def demo(
+    files: Annotated[list[Path] | None, typer.Argument(help="Your own files; none: the bundled examples.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the page, pictures and readings go.")] = Path("runs/demo"),
+) -> int:
+    """Read radiographs into runs/demo: a page, overlay pictures, readings.jsonl; and print the findings."""
+    paths = list(expand(files)) if files else examples()
+    started = perf_counter()
+    reader = released_reader()
+    items = []
+    with progress_bar("reading", len(paths)) as progress:
+        for path in paths:
+            rad: Radiograph | None = None
+            try:
+                rad = read_radiograph(path)
+                reading = reader.read_radiograph(rad, path.name)
+            except InputError as error:
+                reading = Reading.not_answered(path.name, error)
+            items.append(Item(reading, overlay(rad, reading, reader.label_space)))
+            progress.advance(0)  # type: ignore[arg-type]  # rich numbers its tasks from 0
+    page = write_page(out, items, reader.label_space)
+    lines = (json.dumps(item.reading.to_json(), ensure_ascii=False) for item in items)
+    (out / "readings.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    Console().print(_table([item.reading for item in items], reader.label_space))
+    seconds = perf_counter() - started
+    n_read = sum(item.reading.status is Outcome.RESULT for item in items)
+    print(f"{n_read} of {len(items)} read, models loaded and pictures drawn in {seconds:.1f} s. {DISCLAIMER}")
+    print(f"page:  {page}")
+    print("app:   python app_gradio.py   (in this environment; or: boxray serve app)")
+    all_read = n_read == len(items)
+    return Exit.DONE if all_read or not files else Exit.PARTLY
+
+
+def examples() -> list[Path]:
+    """The bundled example radiographs, by name."""
+    return sorted(bench_folder("data/examples").glob("*.dcm"))
+
+
+def _table(readings: list[Reading], label_space: LabelSpace) -> Table:
+    table = Table(title="Detector: best box per finding; classifier in brackets", title_justify="left")
+    table.add_column("finding")
+    for reading in readings:
+        table.add_column(Path(reading.file).stem, justify="right")
+    for finding in label_space:
+        table.add_row(finding.display, *(_cell(reading, finding.key, label_space) for reading in readings))
+    return table
+
+
+def _cell(reading: Reading, key: str, label_space: LabelSpace) -> str:
+    if reading.status is not Outcome.RESULT:
+        return reading.status.value.lower()
+    state = reading.states(label_space)[key]
+    best = max((det.score for det in reading.detections if det.finding == key), default=None)
+    said = f"{best:.2f}" if best is not None else {"no box": "–", "not assessed": "n/a"}[state]
+    score = reading.scores.get(key)
+    return f"{said} [{score:.2f}]".replace("[", "(").replace("]", ")") if score is not None else said

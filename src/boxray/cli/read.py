@@ -1,0 +1,86 @@
+"""`boxray read`: files in, one line each out, in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated, Literal
+
+import typer
+
+from boxray.cli.exits import Exit
+from boxray.cli.show import line_of, progress_bar
+from boxray.core.errors import InputError, Outcome
+from boxray.core.reading import Reading
+from boxray.engines import EngineName
+from boxray.imaging.draw import encode_png
+from boxray.imaging.read import read_radiograph
+from boxray.localization.overlay import overlay
+from boxray.localization.reader import Reader, released_reader
+
+
+def read(
+    files: Annotated[list[Path], typer.Argument(help="DICOM, PNG or JPEG files, or folders of them.")],
+    out: Annotated[Path | None, typer.Option(help="Write overlays and readings.jsonl here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line on stdout.")] = False,
+    only: Annotated[Literal["detector", "classifier"] | None, typer.Option(help="Ask one model only.")] = None,
+    min_score: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Of boxes; default: the stored operating points.")
+    ] = None,
+    engine: Annotated[EngineName, typer.Option(help="What runs the networks.")] = "openvino",
+) -> int:
+    """Read radiographs with the released weights. Exit code 3: some were refused or failed."""
+    paths = list(expand(files))
+    reader = released_reader(engine, only)
+    not_read = 0
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    with progress_bar("reading", len(paths)) as progress, _record(out) as record:
+        for number, path in enumerate(paths, start=1):
+            reading = read_one(reader, path, min_score, out and out / f"{number:04d}-{path.stem}.png")
+            not_read += reading.status is not Outcome.RESULT
+            line = json.dumps(reading.to_json(), ensure_ascii=False)
+            print(line if as_json else line_of(reading, reader.label_space), flush=True)
+            if record is not None:
+                record.write(line + "\n")
+            progress.advance(0)  # type: ignore[arg-type]  # rich numbers its tasks from 0
+    return Exit.PARTLY if not_read else Exit.DONE
+
+
+def expand(files: list[Path]) -> Iterator[Path]:
+    """Files as given, folders as the files in and below them by name; hidden ones are left out.
+
+    A file that does not exist stays in: it gets its record like any other.
+    """
+    for path in files:
+        if path.is_dir():
+            inside = (file for file in sorted(path.rglob("*")) if file.is_file())
+            yield from (
+                file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)
+            )
+        else:
+            yield path
+
+
+def read_one(reader: Reader, path: Path, min_score: float | None, picture: Path | None) -> Reading:
+    """Read one file and draw it where asked to."""
+    if picture is None:
+        return reader.read(path, str(path), min_score=min_score)
+    try:
+        rad = read_radiograph(path)
+    except InputError as error:
+        return Reading.not_answered(str(path), error)
+    reading = reader.read_radiograph(rad, str(path), min_score=min_score)
+    picture.write_bytes(encode_png(overlay(rad, reading, reader.label_space)))
+    return reading
+
+
+@contextmanager
+def _record(folder: Path | None) -> Iterator[IO[str] | None]:
+    if folder is None:
+        yield None
+        return
+    with (folder / "readings.jsonl").open("w", encoding="utf-8") as file:
+        yield file

@@ -1,0 +1,43 @@
+"""How the command line shows things: progress and tables, on stderr and stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from boxray.core.errors import Outcome
+from boxray.core.findings import LabelSpace
+from boxray.core.reading import Reading
+
+PEOPLE = Console(stderr=True)
+
+
+@contextmanager
+def progress_bar(what: str, total: int | None) -> Iterator[Progress]:
+    """A bar on stderr with one task, number 0; nothing where stderr is no terminal."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=PEOPLE, transient=True, disable=not PEOPLE.is_terminal) as progress:
+        progress.add_task(what, total=total)
+        yield progress
+
+
+def line_of(reading: Reading, label_space: LabelSpace) -> str:
+    """A reading in one line of text."""
+    if reading.status is not Outcome.RESULT:
+        return f"{reading.file}: {reading.status.value} {reading.code}: {reading.reason}"
+    best: dict[str, float] = {}
+    for detection in reading.detections:
+        best.setdefault(detection.finding, detection.score)
+    found = ", ".join(f"{label_space[key].display} {score:.2f}" for key, score in best.items())
+    silent = ", ".join(label_space[key].display for key in reading.not_assessed.get("detector", ()))
+    said = found or ("no boxed finding" if "detector" in reading.models else "no detector asked")
+    return f"{reading.file}: {said}" + (f"  (not assessed: {silent})" if silent else "")

@@ -1,0 +1,1 @@
+"""Both models on one radiograph: the reader, the reading, the agreement."""

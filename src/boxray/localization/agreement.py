@@ -1,0 +1,56 @@
+"""Boxes against the heat map, for one finding: which of the two speaks, and how far they agree."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from boxray.core.arrays import BoolArray
+from boxray.core.boxes import Box
+from boxray.core.reading import Agreement, Case, SaliencyMap
+
+HALF = 0.5
+"""The map's region is where it reaches this share of its maximum."""
+
+
+def agree(finding: str, boxes: list[Box], saliency: SaliencyMap, *, map_speaks: bool) -> Agreement:
+    """Compare the boxes of a finding with its map.
+
+    Args:
+        finding: Of both.
+        boxes: The detector's, at or above its operating point, in the radiograph's frame. None means
+            that the detector is silent.
+        saliency: In the same frame.
+        map_speaks: The classifier's score reaches its operating point.
+
+    Returns:
+        The case; and, where both speak, three measures. A map that is zero everywhere has no highest
+        point and no energy: then the pointing game is missed and the shares are 0.
+
+    Sources: pointing game, Zhang et al., 2018, IJCV 126; energy, Wang et al., 2020, Score-CAM.
+    """
+    if not (boxes and map_speaks):
+        case = Case.BOX_ONLY if boxes else Case.MAP_ONLY if map_speaks else Case.NEITHER
+        return Agreement(finding, case)
+    values = saliency.values
+    inside = painted(boxes, values.shape)
+    peak = float(values.max())
+    if peak <= 0:
+        return Agreement(finding, Case.BOTH, pointing_hit=False, iou=0.0, energy_inside=0.0)
+    region = values >= HALF * peak
+    covered = (region | inside).sum()
+    return Agreement(
+        finding,
+        Case.BOTH,
+        pointing_hit=bool(inside.flat[int(values.argmax())]),
+        iou=float((region & inside).sum() / covered) if covered else 0.0,
+        energy_inside=float(values[inside].sum() / values.sum()),
+    )
+
+
+def painted(boxes: list[Box], shape_hw: tuple[int, ...]) -> BoolArray:
+    """The union of boxes as pixels of shape ``(H, W)``: a pixel belongs to a box if its centre does."""
+    canvas = np.zeros(shape_hw, dtype=bool)
+    for box in boxes:
+        x1, y1, x2, y2 = (max(0, int(np.ceil(edge - 0.5))) for edge in box.xyxy)
+        canvas[y1:y2, x1:x2] = True
+    return canvas

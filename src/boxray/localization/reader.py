@@ -1,0 +1,120 @@
+"""READ: bytes → radiograph → boxes, scores and maps in one frame → agreement → reading."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from boxray.classification.classify import CamClassifier
+from boxray.core.errors import InputError, ModelError, Outcome
+from boxray.core.findings import LabelSpace
+from boxray.core.protocols import Classified, Classifier, Detector
+from boxray.core.radiograph import Radiograph
+from boxray.core.reading import Agreement, Detection, Reading
+from boxray.detection.detect import YoloDetector
+from boxray.engines import EngineName
+from boxray.imaging.read import read_radiograph
+from boxray.localization.agreement import agree
+from boxray.weights import released_card
+
+Only = Literal["detector", "classifier"]
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Both models on one radiograph. Either may be left out; then nothing is said for it.
+
+    Raises:
+        ValueError: If both are left out.
+        ModelError: If their label spaces differ.
+    """
+
+    detector: Detector | None
+    classifier: Classifier | None
+
+    def __post_init__(self) -> None:
+        if self.detector is None and self.classifier is None:
+            raise ValueError("a reader needs a detector, a classifier or both")
+        if self.detector is not None and self.classifier is not None:
+            self.detector.label_space.require_same(self.classifier.label_space)
+
+    @property
+    def label_space(self) -> LabelSpace:
+        """That of both models."""
+        model = self.detector or self.classifier
+        assert model is not None, "a reader without models cannot be made"
+        return model.label_space
+
+    def read(self, source: bytes | Path, name: str, *, min_score: float | None = None) -> Reading:
+        """Read one file. Bad input is refused and faults fail, each with a code; nothing is raised for it.
+
+        Args:
+            source: Content of the file, or where it lies.
+            name: As the caller names it; it comes back in the reading.
+            min_score: Of the detector, the same for all findings; None means its operating points.
+        """
+        try:
+            rad = read_radiograph(source)
+        except InputError as error:
+            return Reading.not_answered(name, error)
+        return self.read_radiograph(rad, name, min_score=min_score)
+
+    def read_radiograph(self, rad: Radiograph, name: str, *, min_score: float | None = None) -> Reading:
+        """The same for a radiograph that is decoded already."""
+        try:
+            return self._read(rad, name, min_score)
+        except ModelError as error:
+            LOG.error("a model failed: %s", error.reason)
+            return Reading.not_answered(name, error)
+
+    def _read(self, rad: Radiograph, name: str, min_score: float | None) -> Reading:
+        keys = self.label_space.keys
+        reading = Reading(name, Outcome.RESULT, size_wh=rad.size_wh, notes=rad.notes)
+        detections: tuple[Detection, ...] = ()
+        classified = Classified({}, ())
+        models, silent = {}, {}
+        if self.detector is not None:
+            detections = self.detector.detect(rad, min_score)
+            models["detector"] = self.detector.identity
+            silent["detector"] = tuple(key for key in keys if key not in self.detector.assessed)
+        if self.classifier is not None:
+            classified = self.classifier.classify(rad)
+            models["classifier"] = self.classifier.identity
+            silent["classifier"] = tuple(key for key in keys if key not in self.classifier.assessed)
+        return replace(
+            reading,
+            detections=detections,
+            scores=classified.scores,
+            maps=classified.maps,
+            models=models,
+            not_assessed=silent,
+            agreement=self._agreement(detections, classified),
+        )
+
+    def _agreement(self, detections: tuple[Detection, ...], classified: Classified) -> tuple[Agreement, ...]:
+        """For findings that both models assess; boxes count from the detector's operating point."""
+        if self.detector is None or self.classifier is None:
+            return ()
+        box_from, map_from = self.detector.identity.thresholds, self.classifier.identity.thresholds
+        rows = []
+        for saliency in classified.maps:
+            key = saliency.finding
+            if key not in self.detector.assessed:
+                continue
+            boxes = [det.box for det in detections if det.finding == key and det.score >= box_from.get(key, 0.0)]
+            rows.append(agree(key, boxes, saliency, map_speaks=classified.scores[key] >= map_from.get(key, 0.5)))
+        return tuple(rows)
+
+
+def released_reader(engine: EngineName = "openvino", only: Only | None = None) -> Reader:
+    """A reader of the weights that the project releases.
+
+    Raises:
+        ModelError: If weights are missing, or are not what their card says.
+    """
+    detector = None if only == "classifier" else YoloDetector.load(released_card("detection"), engine)
+    classifier = None if only == "detector" else CamClassifier.load(released_card("classification"), engine)
+    return Reader(detector, classifier)
