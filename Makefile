@@ -1,0 +1,52 @@
+# `make` alone lists what there is. Prerequisites: make and Python 3.11, 3.12 or 3.13; nothing else.
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python that fits, or the one you name: make PYTHON=/path/to/python3.12 demo
+PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3.13 python3 python,$(shell command -v $(p) 2>/dev/null)))
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+FILES ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check fmt bench clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/base.stamp  ## make the environment that reads radiographs (no torch, about 1.2 GB)
+
+$(VENV)/base.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c '$(FITS)' 2>/dev/null || { echo "boxray needs Python 3.11, 3.12 or 3.13; found: $$($(PYTHON) --version 2>&1 || echo none). Name one: make PYTHON=/path/to/python3.12 setup"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/base.stamp
+	@echo "installing torch and the developer's tools into $(VENV) (some minutes, 6 GB) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(VENV)/base.stamp  ## read the bundled examples (or FILES="a.dcm b.png") into runs/demo
+	@$(BIN)/boxray demo $(FILES)
+
+test: $(VENV)/dev.stamp  ## run the tests (under ten minutes on two cores)
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/dev.stamp  ## run all tests, the long ones too
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp  ## formatting, lint, types, direction of imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fmt: $(VENV)/dev.stamp  ## format, and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp  ## how fast a radiograph is read, and against what
+	@$(BIN)/python tests/benchmarks/reading.py
+
+clean:  ## remove the environment and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

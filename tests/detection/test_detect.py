@@ -1,0 +1,130 @@
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from making import label_space
+
+from boxray.core.arrays import FloatArray
+from boxray.core.frames import Letterbox
+from boxray.core.radiograph import Radiograph
+from boxray.detection.detect import YoloDetector, one_finding
+from boxray.weights import ModelCard, OperatingPoint, Provenance
+
+SPACE = label_space("fluid", "heart", "never")
+SIDE = 64
+
+
+def card(**thresholds: float) -> ModelCard:
+    return ModelCard(
+        name="made",
+        version="0",
+        job="detection",
+        architecture="yolov8n",
+        licence="none",
+        intended_use="a test",
+        label_space=SPACE.to_mapping(),
+        assessed=("fluid", "heart"),
+        side_px=SIDE,
+        operating_points={k: OperatingPoint(threshold=v, chosen="by hand") for k, v in thresholds.items()},
+        trained_on=Provenance(sources=(), images=0, positives={}, fingerprint="", recipe={}),
+        sha256={"made.onnx": "0"},
+    )
+
+
+class Says:
+    """A session that answers the same to everything, and keeps what it was asked."""
+
+    def __init__(self, *rows: tuple[float, ...]) -> None:
+        self.output = np.array(rows, dtype=np.float32).reshape(-1, 7).T[None]  # (1, 4 + F, A)
+        self.asked: FloatArray | None = None
+
+    def run(self, inputs: FloatArray) -> Mapping[str, FloatArray]:
+        self.asked = inputs
+        return {"output": self.output}
+
+
+def film(width: int, height: int) -> Radiograph:
+    return Radiograph(np.full((height, width), 0.5, dtype=np.float32))
+
+
+def square_row(letterbox: Letterbox, box_xyxy: tuple[float, ...], *scores: float) -> tuple[float, ...]:
+    x1, y1, x2, y2 = letterbox.to_square.apply(np.array([box_xyxy]))[0]
+    return ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, *scores)
+
+
+@pytest.mark.parametrize(
+    "size_wh",
+    [
+        pytest.param((200, 300), id="tall"),
+        pytest.param((300, 200), id="wide"),
+        pytest.param((1500, 2500), id="larger than the pictures of training"),
+        pytest.param((40, 40), id="smaller than the square"),
+    ],
+)
+def test_boxes_come_back_in_the_frame_of_the_radiograph(size_wh: tuple[int, int]) -> None:
+    width, height = size_wh
+    box = (0.1 * width, 0.2 * height, 0.5 * width, 0.9 * height)
+    session = Says(square_row(Letterbox.fit(size_wh, SIDE), box, 0.9, 0.0, 0.0))
+
+    (detection,) = YoloDetector(card(fluid=0.5, heart=0.5), session, SPACE).detect(film(width, height))
+
+    assert detection.finding == "fluid"
+    assert detection.box.xyxy == pytest.approx(box, abs=max(size_wh) / 400)
+
+
+def test_the_network_sees_three_equal_channels_on_grey_ground() -> None:
+    session = Says()
+
+    YoloDetector(card(fluid=0.5, heart=0.5), session, SPACE).detect(film(100, 50))
+
+    assert session.asked is not None
+    assert session.asked.shape == (1, 3, SIDE, SIDE)
+    assert (session.asked[0, 0] == session.asked[0, 2]).all()
+    assert session.asked[0, 0, 0, 0] == pytest.approx(114 / 255)
+    assert session.asked[0, 0, SIDE // 2, SIDE // 2] == pytest.approx(0.5)
+
+
+def test_a_finding_that_was_never_trained_with_boxes_is_never_reported() -> None:
+    session = Says((32, 32, 10, 10, 0.1, 0.1, 0.99))
+
+    assert YoloDetector(card(fluid=0.5, heart=0.5), session, SPACE).detect(film(64, 64), 0.5) == ()
+
+
+def test_each_finding_has_its_own_operating_point() -> None:
+    session = Says((32, 32, 10, 10, 0.4, 0.4, 0.0))
+
+    found = YoloDetector(card(fluid=0.3, heart=0.5), session, SPACE).detect(film(64, 64))
+
+    assert [det.finding for det in found] == ["fluid"]
+
+
+def test_detections_come_by_falling_score() -> None:
+    session = Says((10, 10, 5, 5, 0.3, 0.0, 0.0), (50, 50, 5, 5, 0.0, 0.8, 0.0), (30, 30, 5, 5, 0.6, 0.0, 0.0))
+
+    found = YoloDetector(card(fluid=0.1, heart=0.1), session, SPACE).detect(film(64, 64))
+
+    assert [round(det.score, 1) for det in found] == [0.8, 0.6, 0.3]
+
+
+def test_a_box_over_the_edge_is_cut_at_the_edge() -> None:
+    session = Says((0, 0, 20, 20, 0.9, 0.0, 0.0))
+
+    (found,) = YoloDetector(card(fluid=0.1, heart=0.1), session, SPACE).detect(film(64, 64))
+
+    assert found.box.xyxy == (0, 0, 10, 10)
+
+
+def test_one_place_gives_one_box() -> None:
+    output = np.array([[20, 20, 10, 10, 0.6], [20.5, 20, 10, 10, 0.9], [50, 50, 10, 10, 0.5]]).T
+
+    boxes, scores = one_finding(output, 0, 0.1)
+
+    assert scores.tolist() == [0.9, 0.5]
+    assert boxes.shape == (2, 4)
+
+
+def test_no_candidate_gives_no_box() -> None:
+    boxes, scores = one_finding(np.zeros((5, 0)), 0, 0.1)
+
+    assert boxes.shape == (0, 4)
+    assert scores.shape == (0,)
