@@ -6,11 +6,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from making import chest, label_space
 
 from boxray.core.findings import LabelSpace, Presence
 from boxray.data.manifest import BOX_COLUMNS, Manifest
 from boxray.data.presence import Rule
+from making import chest, label_space
 
 TWO = label_space("fluid", "heart")
 """`fluid` has boxes, `heart` only image-level labels."""
@@ -77,3 +77,8 @@ def build_tiny_set(folder: Path, per_split: int = 6) -> Manifest:
     manifest = manifest_of(folder, images, boxes)
     manifest.save({})
     return manifest
+
+
+def same_numbers(ours: Any, theirs: Any) -> None:
+    """Two tensors hold the same numbers, up to rounding. (torch.testing would load all of torch.distributed.)"""
+    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-4, atol=1e-6)

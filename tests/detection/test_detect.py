@@ -2,13 +2,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from making import label_space
 
 from boxray.core.arrays import FloatArray
 from boxray.core.frames import Letterbox
 from boxray.core.radiograph import Radiograph
 from boxray.detection.detect import YoloDetector, one_finding
 from boxray.weights import ModelCard, OperatingPoint, Provenance
+from making import label_space
 
 SPACE = label_space("fluid", "heart", "never")
 SIDE = 64

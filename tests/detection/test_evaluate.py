@@ -3,8 +3,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from built import SQUARE_XYXY, TWO, box_row, build_tiny_set, image_row, manifest_of
-from making import label_space
 
 from boxray.core.boxes import Box
 from boxray.core.errors import ModelError
@@ -17,6 +15,8 @@ from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
 from boxray.data.split import Split
 from boxray.detection.evaluate import evaluate, match_finding
+from built import SQUARE_XYXY, TWO, box_row, build_tiny_set, image_row, manifest_of
+from making import label_space
 
 HIT = Detection("fluid", 0.9, Box(*SQUARE_XYXY))
 BOXED = (Presence.BOXED.value, Rule.BOX.value)

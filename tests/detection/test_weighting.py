@@ -2,13 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from built import TWO, box_row, image_row, manifest_of
 
 from boxray.core.findings import Presence
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
 from boxray.detection.recipe import DetectionRecipe, Stage
 from boxray.detection.weighting import boxed_findings, cell_weights, draw_images, repeats
+from built import TWO, box_row, image_row, manifest_of
 
 BOXED = (Presence.BOXED.value, Rule.BOX.value)
 ABSENT = (Presence.ABSENT.value, Rule.LABEL.value)

@@ -1,0 +1,99 @@
+"""`boxray read` with the released weights on the bundled examples and on files that are refused."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import boxray.core
+from boxray.cli.demo import examples
+from boxray.cli.main import main
+from making import write_chest
+
+SCHEMA = json.loads((Path(boxray.core.__file__).parent / "reading.schema.json").read_text())
+
+
+def read(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(["read", *map(str, arguments)])
+    return int(left.value.code or 0)
+
+
+def readings(captured: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in captured.readouterr().out.splitlines()]
+
+
+def test_every_file_gives_one_line_in_order_that_keeps_the_schema(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chest, letter = write_chest(tmp_path / "b.png"), tmp_path / "a.txt"
+    letter.write_text("Dear colleague")
+
+    code = read(letter, chest, tmp_path / "gone.dcm", "--json")
+
+    rows = readings(capsys)
+    assert code == 3
+    assert [row["status"] for row in rows] == ["REFUSED", "RESULT", "FAILED"]
+    assert [row["file"] for row in rows] == [str(letter), str(chest), str(tmp_path / "gone.dcm")]
+    for row in rows:
+        jsonschema.validate(row, SCHEMA)
+
+
+def test_all_read_leaves_with_0(tmp_path: Path) -> None:
+    assert read(write_chest(tmp_path / "a.png")) == 0
+
+
+def test_a_folder_is_read_by_name_and_hidden_files_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("b.png", "a.png", ".hidden.png", "inside/c.png"):
+        write_chest(tmp_path / name)
+
+    read(tmp_path, "--json")
+
+    assert [Path(str(row["file"])).name for row in readings(capsys)] == ["a.png", "b.png", "c.png"]
+
+
+def test_an_empty_folder_is_not_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read(tmp_path, "--json") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_out_holds_a_picture_each_and_the_readings(tmp_path: Path) -> None:
+    read(write_chest(tmp_path / "a.png"), write_chest(tmp_path / "x" / "a.png", seed=1), "--out", tmp_path / "out")
+
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["0001-a.png", "0002-a.png", "readings.jsonl"]
+    assert len((tmp_path / "out" / "readings.jsonl").read_text().splitlines()) == 2
+
+
+def test_the_detector_says_not_assessed_of_what_it_was_never_trained_to_box(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read(write_chest(tmp_path / "a.png"), "--json")
+
+    (row,) = readings(capsys)
+    silent = row["not_assessed"]
+    assert isinstance(silent, dict)
+    assert silent["detector"] == ["edema", "emphysema"]
+
+
+def test_only_the_detector_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read(write_chest(tmp_path / "a.png"), "--json", "--only", "detector")
+
+    (row,) = readings(capsys)
+    assert row["scores"] == {}
+    assert set(row["models"]) == {"detector"}  # type: ignore[arg-type]
+
+
+def test_the_released_models_find_on_each_example_what_it_was_made_to_show(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert read(*examples(), "--json") == 3
+
+    rows = {Path(str(row["file"])).stem: row for row in readings(capsys)}
+    assert rows["refused"]["status"] == "REFUSED"
+    for finding in ("cardiomegaly", "tuberculosis", "effusion"):
+        assert finding in {det["finding"] for det in rows[finding]["detections"]}, finding  # type: ignore[attr-defined]
+    assert rows["no_finding"]["detections"] == []
