@@ -1,6 +1,6 @@
 """How fast one radiograph is read, part by part, and against what a user would do without boxray.
 
-Run by `make bench`; prints medians of warm runs, all in one process on one machine. It is no test: nothing here passes or fails.
+Run by `make bench`; prints medians of warm runs, all in one process on one machine. It is no test.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def main() -> None:
     console.print(table)
     limit = matrix_product_gflops()
     console.print(f"whole reading against torch and pytorch-grad-cam: {stock / whole['openvino']:.1f} times as fast")
-    console.print(f"detector: {gflops:.0f} GFLOP/s; a matrix product here: {limit:.0f} GFLOP/s; {gflops / limit:.0%} of it")
+    console.print(f"detector: {gflops:.0f} of the {limit:.0f} GFLOP/s of a matrix product: {gflops / limit:.0%}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from boxray.data.split import Split
 from boxray.imaging.read import decode
 from boxray.weights import ClaheSetting, ModelCard, OperatingPoint, Provenance, save_card
 
-FEWEST_POSITIVES = 3
+FEWEST_POSITIVES = 8
 """With fewer positives in the validation part nothing is calibrated on them."""
 
 

@@ -168,12 +168,11 @@ def _augmentation(recipe: DetectionRecipe) -> dict[str, float]:
 
 
 def partial_label_loss(network: torch.nn.Module) -> Any:
-    """ultralytics' loss, in which a finding teaches nothing in an image where it is unknown.
+    """The stock loss, in which a finding teaches nothing in an image where it is unknown.
 
     The batch carries `cell_weights` of shape ``(B, F)``; see `boxray.detection.weighting`. Boxes exist only
     where a finding is boxed, so that the losses of place and size need no mask.
     """
-    import torch
     from torch import nn
     from ultralytics.utils.loss import v8DetectionLoss
 

@@ -1,0 +1,1 @@
+"""Files to radiographs and back: DICOM, PNG, JPEG, CLAHE, overlays."""

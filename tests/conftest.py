@@ -1,0 +1,18 @@
+"""What all tests share."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests find `making`, whichever way pytest was started
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the real radiographs: BOXRAY_SHARED, or `shared` beside the repository."""
+    folder = Path(os.environ.get("BOXRAY_SHARED") or Path(__file__).parents[2] / "shared")
+    if not (folder / "data").is_dir():
+        pytest.skip("the real radiographs are not here: set BOXRAY_SHARED")
+    return folder
