@@ -1,0 +1,1 @@
+"""The doors: one service, and Gradio before it."""

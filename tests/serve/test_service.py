@@ -1,0 +1,218 @@
+import logging
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from boxray.core.boxes import Box
+from boxray.core.errors import InputError, ModelError, Outcome
+from boxray.core.findings import Finding, LabelSpace
+from boxray.core.protocols import Classified, FixedClassifier, FixedDetector
+from boxray.core.radiograph import Radiograph
+from boxray.core.reading import Case, Detection, ModelIdentity, SaliencyMap
+from boxray.localization.reader import Reader
+from boxray.serve.service import Service
+
+KEYS = ("edema", "effusion", "nodule")
+SPACE = LabelSpace("three", tuple(Finding(key, key.capitalize(), "it", "#EE6677") for key in KEYS))
+RAD = Radiograph(np.linspace(0, 1, 40 * 50, dtype=np.float32).reshape(40, 50))
+CANARY = "ZZCANARY^PHI"
+
+
+class CountingDetector:
+    """Says the same of every radiograph, counts how often, and notes when two ask at once."""
+
+    label_space = SPACE
+    assessed = ("effusion", "nodule")
+    identity = ModelIdentity("counting", "1", "0" * 64, {"effusion": 0.5})
+
+    def __init__(self, pause_s: float = 0.0) -> None:
+        self.n_runs = 0
+        self.n_inside = 0
+        self.most_inside = 0
+        self._pause_s = pause_s
+
+    def detect(self, rad, min_score=None):
+        self.n_runs += 1
+        self.n_inside += 1
+        self.most_inside = max(self.most_inside, self.n_inside)
+        time.sleep(self._pause_s)
+        self.n_inside -= 1
+        found = (
+            Detection("effusion", 0.8, Box(0, 0, 10, 10)),
+            Detection("effusion", 0.2, Box(20, 20, 50, 40)),
+            Detection("nodule", 0.1, Box(5, 5, 9, 9)),
+        )
+        return tuple(det for det in found if det.score >= (min_score or 0))
+
+
+class CornerClassifier:
+    """Its map lies in the lower right corner."""
+
+    label_space = SPACE
+    assessed = KEYS
+    identity = ModelIdentity("corner", "1", "0" * 64, {"effusion": 0.5})
+
+    def classify(self, rad):
+        values = np.zeros(rad.pixels.shape, dtype=np.float32)
+        values[20:, 20:] = 1
+        return Classified(dict.fromkeys(KEYS, 0.9), tuple(SaliencyMap(key, values) for key in KEYS))
+
+
+def a_service(detector=None, decode=lambda data: RAD) -> Service:
+    return Service(Reader(detector or CountingDetector(), CornerClassifier()), decode=decode)
+
+
+def agreement_on(answer, finding):
+    return next(agreement for agreement in answer.reading.agreement if agreement.finding == finding)
+
+
+def test_an_answer_holds_the_radiograph_and_its_reading():
+    answer = a_service().read(b"bytes", "a.png", 0.15)
+
+    assert answer.radiograph is RAD
+    assert answer.reading.file == "a.png"
+    assert [det.score for det in answer.reading.detections] == [0.8, 0.2]
+
+
+def test_text_is_refused_by_the_real_decoder():
+    service = Service(Reader(CountingDetector(), CornerClassifier()))
+
+    answer = service.read(b"this is a letter and no radiograph", "letter.txt")
+
+    assert answer.radiograph is None
+    assert (answer.reading.status, answer.reading.code) == (Outcome.REFUSED, "input.not_supported")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        (InputError("image.colour", "coloured"), Outcome.REFUSED, "image.colour"),
+        (ModelError("not a number", "model.not_finite"), Outcome.FAILED, "model.not_finite"),
+        (RuntimeError(CANARY), Outcome.FAILED, "internal.error"),
+        (MemoryError(), Outcome.FAILED, "internal.error"),
+    ],
+)
+def test_whatever_goes_wrong_becomes_a_reading_with_a_code(fault, status, code):
+    def decode(data):
+        raise fault
+
+    reading = a_service(decode=decode).read(b"bytes", "a.png").reading
+
+    assert (reading.status, reading.code) == (status, code)
+    assert reading.reason
+    assert CANARY not in reading.reason
+    assert reading.detections == ()
+
+
+def test_the_log_knows_neither_name_nor_what_a_foreign_error_quotes(caplog):
+    def decode(data):
+        raise RuntimeError(f"cannot parse {CANARY}")
+
+    with caplog.at_level(logging.DEBUG):
+        a_service(decode=decode).read(CANARY.encode(), f"{CANARY}.dcm\nforged line")
+
+    assert CANARY not in caplog.text
+    assert "forged line" not in caplog.text
+    assert "RuntimeError" in caplog.text
+
+
+def test_the_log_calls_the_same_bytes_by_the_same_opaque_id_in_one_process_only():
+    here, there = a_service(), a_service()
+
+    assert here.opaque_id(b"bytes") == here.opaque_id(b"bytes")
+    assert here.opaque_id(b"bytes") != here.opaque_id(b"other")
+    assert here.opaque_id(b"bytes") != there.opaque_id(b"bytes")
+
+
+def test_another_threshold_runs_no_model():
+    detector = CountingDetector()
+    service = a_service(detector)
+    answer = service.read(b"bytes", "a.png", 0.05)
+
+    fewer = service.rethreshold(answer, 0.15)
+
+    assert [det.score for det in fewer.reading.detections] == [0.8, 0.2]
+    assert detector.n_runs == 1
+
+
+def test_a_lower_threshold_brings_the_boxes_back():
+    service = a_service()
+    answer = service.read(b"bytes", "a.png", 0.05)
+
+    assert service.rethreshold(answer, 0.95).reading.detections == ()
+    assert service.rethreshold(answer, 0.05).reading.detections == answer.reading.detections
+
+
+def test_without_a_threshold_each_finding_has_its_stored_one():
+    service = a_service()
+    answer = service.rethreshold(service.read(b"bytes", "a.png", 0.05), None)
+
+    assert [(det.finding, det.score) for det in answer.reading.detections] == [("effusion", 0.8), ("nodule", 0.1)]
+
+
+def test_agreement_follows_the_boxes_that_are_shown():
+    service = a_service()
+    answer = service.read(b"bytes", "a.png", 0.05)
+
+    only_best, both, none = (agreement_on(service.rethreshold(answer, at), "effusion") for at in (0.5, 0.1, 0.95))
+
+    assert (only_best.case, only_best.pointing_hit, only_best.energy_inside) == (Case.BOTH, False, 0.0)
+    assert both.pointing_hit
+    assert both.energy_inside == pytest.approx(1.0)
+    assert none.case is Case.MAP_ONLY
+
+
+def test_the_reading_states_the_threshold_that_was_used():
+    service = a_service()
+    answer = service.read(b"bytes", "a.png", 0.05)
+
+    assert service.rethreshold(answer, 0.4).reading.models["detector"].thresholds["nodule"] == 0.4
+    assert dict(service.rethreshold(answer, None).reading.models["detector"].thresholds) == {"effusion": 0.5}
+
+
+def test_another_threshold_changes_nothing_else():
+    service = a_service()
+    answer = service.read(b"bytes", "a.png", 0.05)
+
+    before, after = answer.reading.to_json(), service.rethreshold(answer, 0.3).reading.to_json()
+
+    for key in ("file", "status", "scores", "not_assessed", "width", "height", "notes"):
+        assert after[key] == before[key]
+
+
+def test_a_refused_answer_stays_as_it_is():
+    def decode(data):
+        raise InputError("image.colour", "coloured")
+
+    service = a_service(decode=decode)
+    answer = service.read(b"bytes", "a.png")
+
+    assert service.rethreshold(answer, 0.5) is answer
+
+
+@pytest.mark.parametrize(
+    "reader", [Reader(FixedDetector(SPACE, assessed=KEYS), None), Reader(None, FixedClassifier(SPACE, {"edema": 0.3}))]
+)
+def test_either_model_may_be_missing(reader):
+    service = Service(reader, decode=lambda data: RAD)
+
+    answer = service.rethreshold(service.read(b"bytes", "a.png", 0.05), 0.5)
+
+    assert answer.reading.status is Outcome.RESULT
+    assert len(answer.reading.models) == 1
+
+
+def test_the_models_work_on_one_radiograph_at_a_time():
+    detector = CountingDetector(pause_s=0.02)
+    service = a_service(detector)
+    threads = [threading.Thread(target=service.read, args=(b"bytes", "a.png")) for _ in range(6)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert detector.n_runs == 6
+    assert detector.most_inside == 1
