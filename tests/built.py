@@ -10,6 +10,7 @@ import pandas as pd
 from boxray.core.findings import LabelSpace, Presence
 from boxray.data.manifest import BOX_COLUMNS, Manifest
 from boxray.data.presence import Rule
+from boxray.data.yolo_files import write_yolo_files
 from making import chest, label_space
 
 TWO = label_space("fluid", "heart")
@@ -75,6 +76,7 @@ def build_tiny_set(folder: Path, per_split: int = 6) -> Manifest:
             path.parent.mkdir(parents=True, exist_ok=True)
             assert cv2.imwrite(str(path), grey.astype(np.uint8))
     manifest = manifest_of(folder, images, boxes)
+    write_yolo_files(manifest)
     manifest.save({})
     return manifest
 

@@ -80,5 +80,5 @@ def test_start_weights_that_do_not_fit_are_refused() -> None:
 
 
 def test_an_unknown_backbone_is_named_beside_those_that_exist() -> None:
-    with pytest.raises(ModelError, match="'vgg99'.*mobilenet_v2"):
+    with pytest.raises(ModelError, match=r"'vgg99'.*mobilenet_v2"):
         build_classifier("vgg99", 2)

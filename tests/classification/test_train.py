@@ -78,7 +78,7 @@ def tiny_recipe(data: Path, **changes: object) -> ClassificationRecipe:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    return build_tiny_set(tmp_path_factory.mktemp("tiny"), per_split=8)
+    return build_tiny_set(tmp_path_factory.mktemp("tiny"), per_split=16)
 
 
 def test_a_run_that_was_cut_off_goes_on_to_the_very_same_weights(tiny: Manifest, tmp_path: Path) -> None:
@@ -115,9 +115,9 @@ def test_a_trained_run_becomes_weights_that_answer_without_torch_code(tiny: Mani
     assert set(answer.scores) == {"fluid", "heart"}
     assert all(0 <= score <= 1 for score in answer.scores.values())
     assert all(saliency.values.shape == (90, 70) for saliency in answer.maps)
-    assert [(result.n_with, result.n_without) for result in results] == [(4, 4), (4, 4)]
+    assert [(result.n_with, result.n_without) for result in results] == [(8, 8), (8, 8)]
     points = json.loads(card.read_text())["operating_points"]
-    assert "4 positives and 4 negatives" in points["fluid"]["chosen"]
+    assert "8 positives and 8 negatives" in points["fluid"]["chosen"]
 
 
 def test_an_unfinished_run_is_not_released(tmp_path: Path) -> None:

@@ -80,4 +80,4 @@ def load_start(classifier: PooledClassifier, state: Mapping[str, torch.Tensor]) 
 def _features(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
     for key, value in state.items():
         if key.startswith("features."):
-            yield key.removeprefix("features."), value.float() if value.is_floating_point() else value
+            yield key.removeprefix("features."), value

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from safetensors.torch import load_file, save_file
 
 from boxray.classification.backbones import WithMaps, build_classifier
 from boxray.classification.calibrate import platt, youden_threshold
@@ -20,6 +19,7 @@ from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.imaging.read import decode
+from boxray.tensors import read_tensors, write_graph, write_tensors
 from boxray.weights import ClaheSetting, ModelCard, OperatingPoint, Provenance, save_card
 
 FEWEST_POSITIVES = 8
@@ -43,14 +43,12 @@ def release(run: Path, name: str, version: str, out: Path) -> Path:
     trained = json.loads((run / "trained.json").read_text(encoding="utf-8"))
     n_findings = len(trained["label_space"]["findings"])
     out.mkdir(parents=True, exist_ok=True)
-    state = load_file(run / WEIGHTS)
-    half = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    save_file(half, out / f"{name}.safetensors")
+    write_tensors(read_tensors(run / WEIGHTS), out / f"{name}.safetensors", half=True)
     network = build_classifier(recipe.architecture, n_findings)
     # The graph is made from the rounded tensors, so that both files answer alike.
-    network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in half.items()})
+    network.load_state_dict(read_tensors(out / f"{name}.safetensors"))
     with_maps = WithMaps(network).eval()
-    _write_graph(with_maps, recipe.side_px, out / f"{name}.onnx")
+    write_graph(with_maps, recipe.side_px, ["logits", "maps"], out / f"{name}.onnx")
     card = ModelCard(
         name=name,
         version=version,
@@ -108,19 +106,6 @@ def calibrate(
             "of the validation part",
         )
     return calibration, points
-
-
-def _write_graph(network: WithMaps, side_px: int, path: Path) -> None:
-    example = torch.zeros(1, 3, side_px, side_px)
-    torch.onnx.export(
-        network,
-        (example,),
-        str(path),
-        input_names=["pixels"],
-        output_names=["logits", "maps"],
-        opset_version=17,
-        dynamo=False,
-    )
 
 
 def _require_parity(classifier: CamClassifier, network: WithMaps) -> None:

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 import torch
 from numpy.random import Generator
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from boxray.classification.backbones import PooledClassifier, build_classifier, load_start
@@ -23,10 +21,12 @@ from boxray.classification.targets import targets_and_weights, trained_findings
 from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.errors import DataError
 from boxray.core.frames import Letterbox
+from boxray.data.draw import draw_at_most
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.imaging.read import decode
 from boxray.runs.run import Run, latest_run, start_run
+from boxray.tensors import read_tensors, write_tensors
 
 WEIGHTS = "classifier.safetensors"
 LOG = logging.getLogger(__name__)
@@ -65,23 +65,21 @@ def train(
     run = (latest_run if resume else start_run)("classification", recipe_name, recipe, fingerprint, runs)
     torch.set_num_threads(threads or os.cpu_count() or 1)
     torch.manual_seed(recipe.seed)  # for the new head
-    part = draw_images(manifest.part(Split.TRAIN), recipe)
+    part = draw_at_most(manifest.part(Split.TRAIN), recipe.at_most, recipe.seed)
     taught = prepare(part, recipe)
     findings = trained_findings(taught.targets, taught.weights, part.label_space.keys)
     if not findings:
         raise DataError("no finding has both a positive and a negative in the training part")
     classifier = build_classifier(recipe.architecture, len(part.label_space))
     if recipe.start is not None:
-        load_start(classifier, load_file(recipe.start))
-    classifier.to(recipe.device, memory_format=torch.channels_last)
+        load_start(classifier, read_tensors(recipe.start))
+    classifier.to(recipe.device).to(memory_format=torch.channels_last)
     balance = positive_balance(taught)
-    for epoch, lr, parameters in _schedule(classifier, recipe, run.folder):
-        loss = _one_epoch(
-            classifier, parameters, taught, balance, lr, np.random.default_rng([recipe.seed, epoch]), recipe
-        )
-        _save_epoch(classifier, run.folder, epoch)
-        LOG.info("epoch %d: loss %.4f", epoch, loss)
-    _save(classifier, run.folder / WEIGHTS)
+    for epoch in _epochs_to_run(classifier, recipe, run.folder):
+        loss = _one_epoch(classifier, epoch, taught, balance, recipe)
+        _save_epoch(classifier, run.folder, epoch.number)
+        LOG.info("epoch %d: loss %.4f", epoch.number, loss)
+    write_tensors(classifier.state_dict(), run.folder / WEIGHTS)
     positives = ((taught.targets == 1) & (taught.weights > 0)).sum(axis=0).tolist()
     trained = {
         "label_space": part.label_space.to_mapping(),
@@ -93,16 +91,6 @@ def train(
     }
     run.write_json("trained.json", trained)
     return run
-
-
-def draw_images(manifest: Manifest, recipe: ClassificationRecipe) -> Manifest:
-    """The training images of the recipe: at most so many a source, drawn with its seed."""
-    keep = pd.Series(True, index=manifest.images.index)
-    rng = np.random.default_rng(recipe.seed)
-    for source, limit in sorted(recipe.at_most.items()):
-        of_source = np.flatnonzero(manifest.images["source"] == source)
-        keep.iloc[rng.permutation(of_source)[limit:]] = False
-    return manifest.only(keep)
 
 
 def prepare(manifest: Manifest, recipe: ClassificationRecipe) -> Taught:
@@ -138,40 +126,44 @@ def masked_loss(
     return per_finding.sum() / (known > 0).sum().clamp(min=1)
 
 
-def _schedule(
-    classifier: PooledClassifier, recipe: ClassificationRecipe, folder: Path
-) -> Iterator[tuple[int, float, list[nn.Parameter]]]:
-    """Epochs still to run, each with its learning rate and the parameters that learn."""
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    number: int
+    lr: float
+    only_head: bool
+
+
+def _epochs_to_run(classifier: PooledClassifier, recipe: ClassificationRecipe, folder: Path) -> Iterator[_Epoch]:
+    """The epochs after the last checkpoint, which is loaded: first the head's, then those of all layers."""
     done = max((int(path.stem.split("-")[1]) for path in folder.glob("epoch-*.safetensors")), default=0)
     if done:
-        classifier.load_state_dict(load_file(folder / f"epoch-{done}.safetensors"))
-    for epoch in range(done + 1, recipe.head_epochs + recipe.epochs + 1):
-        if epoch <= recipe.head_epochs:
-            yield epoch, recipe.head_lr, list(classifier.head.parameters())
+        classifier.load_state_dict(read_tensors(folder / f"epoch-{done}.safetensors"))
+    for number in range(done + 1, recipe.head_epochs + recipe.epochs + 1):
+        if number <= recipe.head_epochs:
+            yield _Epoch(number, recipe.head_lr, only_head=True)
         else:
-            share = (epoch - recipe.head_epochs - 1) / max(recipe.epochs, 1)
-            yield epoch, recipe.lr * 0.5 * (1 + np.cos(np.pi * share)), list(classifier.parameters())
+            share = (number - recipe.head_epochs - 1) / recipe.epochs
+            yield _Epoch(number, recipe.lr * 0.5 * (1 + np.cos(np.pi * share)), only_head=False)
 
 
-def _one_epoch(
-    classifier: PooledClassifier,
-    parameters: list[nn.Parameter],
-    taught: Taught,
-    balance: FloatArray,
-    lr: float,
-    rng: Generator,
-    recipe: ClassificationRecipe,
-) -> float:
-    # A fresh optimizer and seed an epoch: a run that was cut off and goes on ends with the very same weights.
-    torch.manual_seed(int(rng.integers(2**31)))
-    only_head = len(parameters) == 2
+def _let_learn(classifier: PooledClassifier, recipe: ClassificationRecipe, *, only_head: bool) -> list[nn.Parameter]:
+    """Switch every part to learning or not, and give the parameters that learn."""
     classifier.train()
-    blocks = list(classifier.features.children())
-    for number, block in enumerate(blocks):
+    for number, block in enumerate(classifier.features.children()):
         learns = not only_head and number >= recipe.frozen_blocks
         block.train(learns)  # a frozen block keeps its batch statistics, too
         block.requires_grad_(learns)
-    optimizer = torch.optim.AdamW([p for p in parameters if p.requires_grad], lr=lr, weight_decay=recipe.weight_decay)
+    return [parameter for parameter in classifier.parameters() if parameter.requires_grad]
+
+
+def _one_epoch(
+    classifier: PooledClassifier, epoch: _Epoch, taught: Taught, balance: FloatArray, recipe: ClassificationRecipe
+) -> float:
+    # A fresh optimizer and seed an epoch: a run that was cut off and goes on ends with the very same weights.
+    rng = np.random.default_rng([recipe.seed, epoch.number])
+    torch.manual_seed(int(rng.integers(2**31)))
+    learning = _let_learn(classifier, recipe, only_head=epoch.only_head)
+    optimizer = torch.optim.AdamW(learning, lr=epoch.lr, weight_decay=recipe.weight_decay)
     order = rng.permutation(len(taught.squares))
     total = 0.0
     for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
@@ -224,12 +216,6 @@ def draw_change(rng: Generator, recipe: ClassificationRecipe) -> Change:
 
 
 def _save_epoch(classifier: PooledClassifier, folder: Path, epoch: int) -> None:
-    _save(classifier, folder / f"epoch-{epoch}.safetensors")
+    write_tensors(classifier.state_dict(), folder / f"epoch-{epoch}.safetensors")
     if epoch > 1:
         (folder / f"epoch-{epoch - 1}.safetensors").unlink(missing_ok=True)
-
-
-def _save(classifier: PooledClassifier, path: Path) -> None:
-    temporary = path.with_suffix(".part")
-    save_file({key: value.contiguous() for key, value in classifier.state_dict().items()}, temporary)
-    temporary.replace(path)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
 
 from boxray.core.arrays import FloatArray
-from boxray.core.errors import MissingExtra, ModelError
+from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
 from boxray.core.metrics import best_f1_threshold
 from boxray.data.manifest import Manifest
@@ -22,6 +22,7 @@ from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import WEIGHTS
 from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
 from boxray.engines import Session, require_finite
+from boxray.tensors import read_tensors, write_graph, write_tensors
 from boxray.weights import ModelCard, OperatingPoint, Provenance, load_card, save_card
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def load_torch_detector(weights: Path, state: Path) -> YoloDetector:
     """
     card, tensors = load_card(weights, check=".safetensors")
     tame_ultralytics(state)
-    network = build_network(card.architecture, len(card.space), _read(tensors))
+    network = build_network(card.architecture, len(card.space), read_tensors(tensors))
     return YoloDetector(card, TorchSession(network), card.space)
 
 
@@ -81,10 +82,10 @@ def release(run: Path, name: str, version: str, out: Path) -> Path:
     side_px = recipe.stages[-1].side_px
     out.mkdir(parents=True, exist_ok=True)
     tame_ultralytics(run / "ultralytics")
-    _write_half(_read(run / WEIGHTS), out / f"{name}.safetensors")
+    write_tensors(read_tensors(run / WEIGHTS), out / f"{name}.safetensors", half=True)
     # The graph is made from the rounded tensors, so that both files answer alike.
-    network = build_network(recipe.architecture, len(space), _read(out / f"{name}.safetensors"))
-    _write_graph(network, side_px, out / f"{name}.onnx")
+    network = build_network(recipe.architecture, len(space), read_tensors(out / f"{name}.safetensors"))
+    write_graph(network, side_px, ["output"], out / f"{name}.onnx")
     card = ModelCard(
         name=name,
         version=version,
@@ -112,11 +113,15 @@ def release(run: Path, name: str, version: str, out: Path) -> Path:
 
 
 def operating_points(detector: YoloDetector, manifest: Manifest) -> dict[str, OperatingPoint]:
-    """A threshold per assessed finding: best F1 over boxes at IoU 0.5."""
+    """A threshold per assessed finding: best F1 over boxes at IoU 0.5.
+
+    Images in which a card only assumes that the finding is absent count here, other than in the evaluation:
+    without them tuberculosis would have no image to be silent on, and its threshold would be far too low.
+    """
     detections = list(detect_all(detector, manifest))
     points = {}
     for finding in detector.assessed:
-        matches, _ = match_finding(manifest, detections, finding)
+        matches, _ = match_finding(manifest, detections, finding, with_assumed=True)
         n_boxes = int(matches.n_boxes.sum())
         if n_boxes < FEWEST_BOXES or not matches.hits.any():
             points[finding] = OperatingPoint(
@@ -136,32 +141,3 @@ def _require_parity(detector: YoloDetector, network: Session, side_px: int) -> N
     (ours,), (theirs,) = detector.session.run(noise).values(), network.run(noise).values()
     if ours.shape != theirs.shape or not np.allclose(ours[:, 4:], theirs[:, 4:], atol=0.01):
         raise ModelError("the exported graph does not answer as the network does; do not release it")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise MissingExtra("reading .safetensors with torch", "train") from error
-    return {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
-
-
-def _write_half(state: Mapping[str, torch.Tensor], path: Path) -> None:
-    from safetensors.torch import save_file
-
-    save_file({key: value.half() if value.is_floating_point() else value for key, value in state.items()}, path)
-
-
-def _write_graph(network: torch.nn.Module, side_px: int, path: Path) -> None:
-    import torch
-
-    example = torch.zeros(1, 3, side_px, side_px)
-    torch.onnx.export(
-        network,
-        (example,),
-        str(path),
-        input_names=["pixels"],
-        output_names=["output"],
-        opset_version=17,
-        dynamo=False,
-    )

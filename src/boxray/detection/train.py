@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boxray.core.errors import DataError, MissingExtra
+from boxray.core.errors import DataError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.ultralytics_engine import tame_ultralytics, train_stage, write_stage_files
 from boxray.detection.weighting import boxed_findings, cell_weights, draw_images, repeats
 from boxray.runs.run import Run, latest_run, start_run
+from boxray.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +51,7 @@ def train(
         folder = run.folder / f"stage-{number}-{stage.side_px}px"
         done = folder / "ema.safetensors"
         if done.is_file():
-            state = _load(done)
+            state = read_tensors(done)
             continue
         files = write_stage_files(
             folder / "data",
@@ -60,9 +61,9 @@ def train(
             cell_weights(part, recipe),
         )
         state = train_stage(recipe, stage, files, folder, state, threads)
-        _save(state, done)
+        write_tensors(state, done)
     assert state is not None, "a recipe has at least one stage"
-    _save(state, run.folder / WEIGHTS)
+    write_tensors(state, run.folder / WEIGHTS)
     trained = {
         "label_space": part.label_space.to_mapping(),
         "boxed_findings": list(boxed_findings(part)),
@@ -80,20 +81,4 @@ def _start_state(recipe: DetectionRecipe) -> dict[str, torch.Tensor] | None:
         return None
     if not recipe.start.is_file():
         raise DataError(f"start weights {recipe.start.name!r} are not there; set start=null to train from nothing")
-    return _load(recipe.start)
-
-
-def _load(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise MissingExtra("training a detector", "train") from error
-    return {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
-
-
-def _save(state: dict[str, torch.Tensor], path: Path) -> None:
-    from safetensors.torch import save_file
-
-    temporary = path.with_suffix(".part")
-    save_file(state, temporary)
-    temporary.replace(path)
+    return read_tensors(recipe.start)

@@ -104,6 +104,7 @@ def train_stage(
     import torch
 
     last = folder / "weights" / "last.pt"
+    forget_label_caches(files)
     trainer = _trainer_class()(
         overrides={
             "task": "detect",
@@ -137,9 +138,23 @@ def train_stage(
     torch.set_num_threads(threads or os.cpu_count() or 1)  # making a trainer leaves one core idle
     trainer.cell_weights = files.weights_by_picture
     trainer.start_state = start
-    trainer.train()
+    try:
+        trainer.train()
+    finally:
+        forget_label_caches(files)
     state: dict[str, torch.Tensor] = trainer.ema.ema.float().state_dict()
     return {key: value.detach().cpu().contiguous() for key, value in state.items()}
+
+
+def forget_label_caches(files: StageFiles) -> None:
+    """Remove what ultralytics remembers of label files beside them.
+
+    It trusts its memory when names and sizes are unchanged, so a corrected label of equal length would go
+    unseen; and a built set is not the place for it.
+    """
+    for folder in {str(Path(picture).parent) for picture in files.weights_by_picture}:
+        labels = "/labels".join(folder.rsplit("/images", 1))  # where ultralytics looks for them
+        Path(labels).with_suffix(".cache").unlink(missing_ok=True)
 
 
 def _augmentation(recipe: DetectionRecipe) -> dict[str, float]:

@@ -8,10 +8,10 @@ another matter; here it is left out of the loss.)
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from boxray.core.arrays import FloatArray
 from boxray.core.findings import Presence
+from boxray.data.draw import draw_at_most
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
 from boxray.detection.recipe import DetectionRecipe
@@ -41,15 +41,9 @@ def draw_images(manifest: Manifest, recipe: DetectionRecipe) -> Manifest:
 
     Images whose every boxable finding is unknown teach nothing and are left out.
     """
-    teaches = cell_weights(manifest, recipe)[:, [manifest.label_space.index(key) for key in boxed_findings(manifest)]]
-    useful = pd.Series(teaches.max(axis=1, initial=0) > recipe.assumption_weight)
-    keep = useful.copy()
-    rng = np.random.default_rng(recipe.seed)
-    for source, limit in sorted(recipe.at_most.items()):
-        of_source = np.flatnonzero(useful & (manifest.images["source"] == source))
-        surplus = rng.permutation(of_source)[limit:]
-        keep.iloc[surplus] = False
-    return manifest.only(keep)
+    boxable = [manifest.label_space.index(key) for key in boxed_findings(manifest)]
+    teaches = cell_weights(manifest, recipe)[:, boxable].max(axis=1, initial=0) > recipe.assumption_weight
+    return draw_at_most(manifest, recipe.at_most, recipe.seed, teaches)
 
 
 def repeats(manifest: Manifest, recipe: DetectionRecipe) -> list[int]:
@@ -58,4 +52,5 @@ def repeats(manifest: Manifest, recipe: DetectionRecipe) -> list[int]:
     for finding, times in recipe.repeat.items():
         boxed = manifest.images[f"presence_{finding}"] == Presence.BOXED.value
         counts[boxed.to_numpy()] = np.maximum(counts[boxed.to_numpy()], times)
-    return counts.tolist()
+    shown: list[int] = counts.tolist()
+    return shown

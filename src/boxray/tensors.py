@@ -1,0 +1,60 @@
+"""Tensors on disk and graphs out of networks: what both models' training shares. Needs the extra [train].
+
+Weights are safetensors, never pickles. A file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boxray.core.errors import MissingExtra
+
+if TYPE_CHECKING:
+    import torch
+
+State = Mapping[str, "torch.Tensor"]
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """A state, floating-point tensors as float32 whatever they are stored as.
+
+    Raises:
+        MissingExtra: If torch is not installed.
+    """
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise MissingExtra("reading tensors", "train") from error
+    return {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
+
+
+def write_tensors(state: State, path: Path, *, half: bool = False) -> None:
+    """Write a state; `half` rounds floating-point tensors to float16, for release."""
+    from safetensors.torch import save
+
+    stored = {key: value.half() if half and value.is_floating_point() else value for key, value in state.items()}
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(save({key: value.detach().cpu().contiguous() for key, value in stored.items()}))
+    temporary.replace(path)
+
+
+def write_graph(network: torch.nn.Module, side_px: int, outputs: Sequence[str], path: Path) -> None:
+    """Export a network in evaluation mode as ONNX, with one input ``pixels (1, 3, S, S)``."""
+    import torch
+
+    example = torch.zeros(1, 3, side_px, side_px)
+    with warnings.catch_warnings():
+        # The exporter that traces is called old; the new one wants a further library and writes larger graphs.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        torch.onnx.export(
+            network,
+            (example,),
+            str(path),
+            input_names=["pixels"],
+            output_names=list(outputs),
+            opset_version=17,
+            dynamo=False,
+        )
