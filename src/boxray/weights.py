@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from boxray.core.bench import bench_folder
 from boxray.core.errors import ModelError
@@ -52,7 +52,8 @@ class ClaheSetting(_Strict):
 class ModelCard(_Strict):
     """What a pair of weight files answers, and how to ask it."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Of the files too, so it leads to no other folder."""
     version: str
     job: str
     architecture: str
@@ -71,6 +72,18 @@ class ModelCard(_Strict):
     sha256: dict[str, str]
     """By file name."""
 
+    @model_validator(mode="after")
+    def _speaks_of_its_findings(self) -> ModelCard:
+        keys = set(self.space.keys)
+        for what, named in (
+            ("assessed", self.assessed),
+            ("operating_points", self.operating_points),
+            ("calibration", self.calibration),
+        ):
+            if not set(named) <= keys:
+                raise ValueError(f"{what}: {sorted(set(named) - keys)} are not in the label space")
+        return self
+
     @property
     def space(self) -> LabelSpace:
         """The label space as an object."""
@@ -82,8 +95,15 @@ class ModelCard(_Strict):
         return {key: point.threshold for key, point in self.operating_points.items()}
 
     def identity(self) -> ModelIdentity:
-        """Name, version and hash of the graph, as a reading states them."""
-        return ModelIdentity(self.name, self.version, self.sha256[f"{self.name}.onnx"], self.thresholds)
+        """Name, version and hash of the graph, as a reading states them.
+
+        Raises:
+            ModelError: If the card states no hash of a graph.
+        """
+        graph = f"{self.name}.onnx"
+        if graph not in self.sha256:
+            raise ModelError(f"the card of {self.name} states no hash of {graph}, so nobody knows which weights spoke")
+        return ModelIdentity(self.name, self.version, self.sha256[graph], self.thresholds)
 
 
 def released_card(job: str) -> Path:
@@ -117,6 +137,8 @@ def load_card(path: Path, *, check: str) -> tuple[ModelCard, Path]:
         card = ModelCard.model_validate(json.loads(card_path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise ModelError(f"{card_path.name} is no model card: {error}") from error
+    if card_path.stem != card.name:
+        raise ModelError(f"{card_path.name} is the card of {card.name}; card and weights have the same name")
     file = card_path.with_name(card.name + check)
     if not file.is_file():
         raise ModelError(f"{file.name} is not beside its card")

@@ -38,12 +38,12 @@ def as_xyxy(boxes: tuple[Box, ...] | list[Box]) -> FloatArray:
     return np.array([box.xyxy for box in boxes], dtype=np.float64).reshape(-1, 4)
 
 
-def _require_xyxy(boxes_xyxy: FloatArray) -> None:
+def _require_xyxy(boxes_xyxy: FloatArray | IntArray) -> None:
     if boxes_xyxy.ndim != 2 or boxes_xyxy.shape[1] != 4:
         raise ValueError(f"boxes_xyxy must have shape (N, 4), got {boxes_xyxy.shape}")
 
 
-def box_iou(boxes_xyxy: FloatArray, others_xyxy: FloatArray) -> FloatArray:
+def box_iou(boxes_xyxy: FloatArray | IntArray, others_xyxy: FloatArray | IntArray) -> FloatArray:
     """Overlap of every box with every other: area shared by both over area covered by either.
 
     Args:
@@ -68,13 +68,13 @@ def box_iou(boxes_xyxy: FloatArray, others_xyxy: FloatArray) -> FloatArray:
     high = np.minimum(boxes_xyxy[:, None, 2:], others_xyxy[None, :, 2:])
     shared = (high - low).clip(min=0).prod(axis=2)
     covered = box_area(boxes_xyxy)[:, None] + box_area(others_xyxy)[None, :] - shared
-    return np.divide(shared, covered, out=np.zeros_like(shared), where=covered > 0)
+    return np.asarray(np.divide(shared, covered, out=np.zeros(shared.shape), where=covered > 0))
 
 
-def box_area(boxes_xyxy: FloatArray) -> FloatArray:
+def box_area(boxes_xyxy: FloatArray | IntArray) -> FloatArray:
     """Shape ``(N,)``, square pixels."""
     _require_xyxy(boxes_xyxy)
-    return (boxes_xyxy[:, 2] - boxes_xyxy[:, 0]) * (boxes_xyxy[:, 3] - boxes_xyxy[:, 1])
+    return np.asarray((boxes_xyxy[:, 2] - boxes_xyxy[:, 0]) * (boxes_xyxy[:, 3] - boxes_xyxy[:, 1]), dtype=np.float64)
 
 
 def clip_boxes(boxes_xyxy: FloatArray, size_wh: tuple[int, int]) -> FloatArray:
@@ -88,14 +88,16 @@ def xyxy_to_yolo(boxes_xyxy: FloatArray, size_wh: tuple[int, int]) -> FloatArray
     """Pixels of an image to the fractions of a YOLO file: centre x, centre y, width, height. Shape ``(N, 4)``."""
     _require_xyxy(boxes_xyxy)
     centres_xy = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
-    return np.hstack([centres_xy, boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]]) / np.tile(size_wh, 2)
+    fractions = np.hstack([centres_xy, boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]]) / np.tile(size_wh, 2)
+    return np.asarray(fractions)
 
 
 def yolo_to_xyxy(boxes_cxcywh: FloatArray, size_wh: tuple[int, int]) -> FloatArray:
     """Fractions of width and height to pixels of that image. Shape ``(N, 4)`` on both sides."""
     _require_xyxy(boxes_cxcywh)
     centres_xy, sides_wh = boxes_cxcywh[:, :2], boxes_cxcywh[:, 2:]
-    return np.hstack([centres_xy - sides_wh / 2, centres_xy + sides_wh / 2]) * np.tile(size_wh, 2)
+    pixels = np.hstack([centres_xy - sides_wh / 2, centres_xy + sides_wh / 2]) * np.tile(size_wh, 2)
+    return np.asarray(pixels)
 
 
 def suppress(boxes_xyxy: FloatArray, scores: FloatArray, iou_limit: float) -> IntArray:

@@ -109,12 +109,19 @@ class DataError(BoxrayError):
 
 
 class ModelError(BoxrayError):
-    """Weights or an engine cannot be trusted to answer. Carries a code of `CODES`."""
+    """Weights or an engine cannot be trusted to answer. Carries a code of `CODES`.
+
+    Raises:
+        KeyError: If the code is not in `CODES`.
+        ValueError: If the code is that of a refusal: the input is not to blame.
+    """
 
     def __init__(self, reason: str, code: str = "internal.error") -> None:
         super().__init__(reason)
         self.code = CODES[code]
         self.reason = reason
+        if self.code.outcome is not Outcome.FAILED:
+            raise ValueError(f"{code} is a code of {self.code.outcome}; a model can only fail")
 
 
 class MissingExtra(BoxrayError):  # noqa: N818 - the state is the name: what is missing, not that it is an error
@@ -122,4 +129,9 @@ class MissingExtra(BoxrayError):  # noqa: N818 - the state is the name: what is 
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f'{what} needs the extra [{extra}]; install it with: pip install "boxray[{extra}]"')
+        self.what = what
         self.extra = extra
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        """Travel through a pipe from a worker."""
+        return type(self), (self.what, self.extra)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,7 +12,7 @@ from boxray.core.errors import ModelError
 
 
 class Presence(StrEnum):
-    """What is known of one finding in one image. *Not annotated is not absent.*"""
+    """What is known of one finding in one image. Not annotated is *not* absent."""
 
     BOXED = "boxed"
     """There, and its places are boxed."""
@@ -37,6 +38,13 @@ class Finding:
     """``#RRGGBB``."""
     code: tuple[str, str, str] | None = None
     """DICOM code (value, scheme, meaning), or None where none has been checked: then no SR names it."""
+
+    def __post_init__(self) -> None:
+        words = (self.key, self.display, self.box, self.colour, *(self.code or ()))
+        if not (self.key and all(isinstance(word, str) for word in words)):  # YAML reads a bare `no` as False
+            raise ValueError(f"a finding needs a key, and words for all it says, got {words}")
+        if not re.fullmatch(r"#[0-9A-Fa-f]{6}", self.colour):
+            raise ValueError(f"finding {self.key!r}: expected a colour as #RRGGBB, got {self.colour!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +95,13 @@ class LabelSpace:
         """
         if self.keys == other.keys:
             return
-        missing = sorted(set(other.keys) - set(self.keys)) or "none, but the order differs"
-        surplus = sorted(set(self.keys) - set(other.keys)) or "none"
+        missing = sorted(set(other.keys) - set(self.keys))
+        surplus = sorted(set(self.keys) - set(other.keys))
+        only_order = "" if missing or surplus else "; the order differs"
         raise ModelError(
-            f"weights answer for {len(self)} findings, {len(other)} are asked for; missing: {missing}; "
-            f"not asked for: {surplus}. Use the weights' label space or train again"
+            f"weights answer for {len(self)} findings, {len(other)} are asked for; "
+            f"missing: {', '.join(missing) or 'none'}; not asked for: {', '.join(surplus) or 'none'}{only_order}. "
+            "Use the weights' label space or train again"
         )
 
     def to_mapping(self) -> dict[str, Any]:
@@ -103,16 +113,18 @@ class LabelSpace:
         """Read what `to_mapping` wrote, or a label space file.
 
         Raises:
-            ValueError: If a key of a finding is unknown or missing.
+            ValueError: If a key is unknown or missing, or a value is none that can stand there.
         """
-        rows: Sequence[Mapping[str, Any]] = mapping["findings"]
         try:
-            findings = tuple(_finding(row) for row in rows)
-        except TypeError as error:
-            raise ValueError(f"label space {mapping.get('name')!r}: {error}") from error
-        return cls(str(mapping["name"]), findings)
+            return cls(str(mapping["name"]), tuple(_finding(row) for row in mapping["findings"]))
+        except (TypeError, AttributeError, KeyError) as error:
+            raise ValueError(f"not a label space, which has a name and findings: {error}") from error
 
 
 def _finding(row: Mapping[str, Any]) -> Finding:
     code = row.get("code")
-    return Finding(**{**row, "code": None if code is None else (str(code[0]), str(code[1]), str(code[2]))})
+    if code is not None:
+        if isinstance(code, str) or len(code) != 3:
+            raise ValueError(f"the code of a finding is value, scheme and meaning, got {code!r}")
+        code = tuple(str(part) for part in code)
+    return Finding(**{**row, "code": code})

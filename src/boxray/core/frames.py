@@ -47,7 +47,7 @@ class ScaleShift:
         """Boxes of the source frame in the target frame. Shape ``(N, 4)`` on both sides."""
         scale = np.array([self.scale_x, self.scale_y] * 2)
         shift = np.array([self.shift_x, self.shift_y] * 2)
-        return boxes_xyxy * scale + shift
+        return np.asarray(boxes_xyxy * scale + shift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,14 @@ class Letterbox:
 
     @classmethod
     def fit(cls, size_wh: Size, side_px: int) -> Letterbox:
-        """Fit an image of `size_wh` into a square of `side_px`; the longer side fills it."""
+        """Fit an image of `size_wh` into a square of `side_px`; the longer side fills it.
+
+        Raises:
+            ValueError: If a side is not above 0.
+        """
         width, height = size_wh
+        if min(width, height, side_px) <= 0:
+            raise ValueError(f"a letterbox needs sides above 0, got {size_wh} and a square of {side_px}")
         ratio = min(side_px / width, side_px / height)
         inner = max(1, round(width * ratio)), max(1, round(height * ratio))
         left, top = (side_px - inner[0]) // 2, (side_px - inner[1]) // 2

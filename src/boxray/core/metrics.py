@@ -45,7 +45,8 @@ def match_image(
 ) -> BoolArray:
     """Which detections of one image and finding hit a reader's box.
 
-    By falling score each detection takes the free box that it overlaps most, if by at least `iou_limit`.
+    By falling score each detection takes the free box that it overlaps most, if by at least `iou_limit`; of
+    boxes that it overlaps equally, the last.
 
     Args:
         boxes_xyxy: Shape ``(D, 4)``.
@@ -64,7 +65,8 @@ def match_image(
     for index in np.argsort(-scores, kind="stable"):
         candidates = np.where(free, overlaps[index], -1.0)
         if len(candidates) and candidates.max() >= iou_limit:
-            free[candidates.argmax()] = False
+            best = len(candidates) - 1 - candidates[::-1].argmax()
+            free[best] = False
             hits[index] = True
     return hits
 
@@ -137,7 +139,7 @@ def bootstrap(
 
     Returns:
         The figure on all images and the 2.5th and 97.5th percentile. Resamples without any positive are
-        left out of the percentiles.
+        left out of the percentiles; if none is left, there are none.
 
     Source: Efron and Tibshirani, 1993, ch. 13.
     """
@@ -147,18 +149,31 @@ def bootstrap(
     if np.isnan(value) or n_patients == 0:
         return Interval(float("nan"), float("nan"), float("nan"))
     rng = np.random.default_rng(seed)
-    draws = rng.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=rounds)
+    share = np.full(n_patients, 1 / n_patients)
+    # One draw at a time: all at once would be 800 MB for a hundred thousand patients.
+    draws = (rng.multinomial(n_patients, share) for _ in range(rounds))
     figures = np.array([measure(draw[patient].astype(float)) for draw in draws])
-    low, high = np.nanpercentile(figures, [2.5, 97.5])
+    figures = figures[~np.isnan(figures)]
+    if not len(figures):
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.percentile(figures, [2.5, 97.5])
     return Interval(value, float(low), float(high))
 
 
 def best_f1_threshold(matches: Matches) -> float:
-    """The score from which on F1 over boxes is best. NaN if there is no box or no detection."""
+    """The score from which on F1 over boxes is best; of several, the highest.
+
+    A threshold takes all detections of equal score or none, so only whole groups of them are compared.
+
+    Returns:
+        One of the scores; NaN if there is no box or no detection.
+    """
     n_boxes = int(matches.n_boxes.sum())
     if n_boxes == 0 or not len(matches.scores):
         return float("nan")
     order = np.argsort(-matches.scores, kind="stable")
     hit = np.cumsum(matches.hits[order])
     f1 = 2 * hit / (np.arange(1, len(order) + 1) + n_boxes)
-    return float(matches.scores[order][f1.argmax()])
+    scores = matches.scores[order]
+    last_of_equals = np.append(scores[1:] != scores[:-1], True)
+    return float(scores[last_of_equals][f1[last_of_equals].argmax()])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +23,7 @@ class Detector(Protocol):
     @property
     def assessed(self) -> tuple[str, ...]:
         """The findings it was trained to box; for all others its silence means nothing."""
+
     @property
     def identity(self) -> ModelIdentity: ...
     def detect(self, rad: Radiograph, min_score: float | None = None) -> tuple[Detection, ...]:
@@ -46,6 +46,7 @@ class Classifier(Protocol):
     @property
     def assessed(self) -> tuple[str, ...]:
         """The findings it was trained for."""
+
     @property
     def identity(self) -> ModelIdentity: ...
     def classify(self, rad: Radiograph) -> Classified:
@@ -61,7 +62,7 @@ class FixedDetector:
     assessed: tuple[str, ...] = ()
     identity: ModelIdentity = _NOBODY
 
-    def detect(self, rad: Radiograph, min_score: float | None = None) -> tuple[Detection, ...]:
+    def detect(self, rad: Radiograph, min_score: float | None = None) -> tuple[Detection, ...]:  # noqa: ARG002 - as the protocol has it
         """The detections it was made with, at or above `min_score`."""
         return tuple(det for det in self.detections if det.score >= (min_score or 0))
 
@@ -71,7 +72,7 @@ class FixedClassifier:
     """Gives the same scores to every radiograph, and maps that are zero everywhere."""
 
     label_space: LabelSpace
-    scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    scores: Mapping[str, float] = field(default_factory=dict)
     identity: ModelIdentity = _NOBODY
 
     @property

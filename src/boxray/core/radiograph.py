@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 
@@ -11,13 +12,15 @@ from boxray.core.arrays import BoolArray, FloatArray
 from boxray.core.errors import InputError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Radiograph:
     """One decoded frontal image, bright meaning dense, as a viewer would show it.
 
+    Two are equal only if they are one and the same; to compare pictures, compare `sha256`.
+
     Raises:
         InputError: ``image.values_invalid`` unless `pixels` is a finite float32 array of shape
-            ``(H, W)`` with values in [0, 1].
+            ``(H, W)`` with values in [0, 1], and the spacing, where there is one, above 0.
     """
 
     pixels: FloatArray
@@ -46,6 +49,8 @@ class Radiograph:
             raise InputError("image.values_invalid", f"expected values in [0, 1], got {low} to {high}")
         if self.padded is not None and self.padded.shape != pixels.shape:
             raise InputError("image.values_invalid", f"padding {self.padded.shape} on pixels {pixels.shape}")
+        if self.spacing_mm is not None and not all(0 < distance < inf for distance in self.spacing_mm):
+            raise InputError("image.values_invalid", f"expected a spacing above 0 or None, got {self.spacing_mm}")
 
     @property
     def size_wh(self) -> tuple[int, int]:

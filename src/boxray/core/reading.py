@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final
 
 from boxray.core.arrays import FloatArray
@@ -36,13 +35,18 @@ class Detection:
     """In [0, 1]; comparable within one finding of one detector only."""
     box: Box
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.score <= 1:  # NaN fails too
+            raise ValueError(f"a score lies in [0, 1], got {self.score} for {self.finding!r}")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SaliencyMap:
     """Where the classifier's score for one finding came from, on the radiograph's own grid.
 
     Neither a segmentation nor a probability: Grad-CAM's rectified, weighted activations (Selvaraju et
     al., 2017, eq. 2). Values stay raw, so that a weak map still looks weak; only drawing scales them.
+    Two are equal only if they are one and the same.
     """
 
     finding: str
@@ -81,12 +85,17 @@ class ModelIdentity:
     name: str
     version: str
     sha256: str
-    thresholds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that is said about one radiograph. `maps` are pixels and stay out of the JSON form."""
+    """All that is said about one radiograph. `maps` are pixels and stay out of the JSON form.
+
+    Raises:
+        ValueError: If it is a result without a size or with a code, or no result and yet says something of a
+            finding, or not why: a refusal must not be readable as "nothing found".
+    """
 
     file: str
     """As the caller named it."""
@@ -96,13 +105,20 @@ class Reading:
     size_wh: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
     detections: tuple[Detection, ...] = ()
-    scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    scores: Mapping[str, float] = field(default_factory=dict)
     """Classifier's score per finding, in [0, 1]; findings it was not trained for are not in it."""
-    not_assessed: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    not_assessed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Per model, the findings it was never trained to answer. *Not assessed* is never *absent*."""
     agreement: tuple[Agreement, ...] = ()
-    models: Mapping[str, ModelIdentity] = field(default_factory=lambda: MappingProxyType({}))
+    models: Mapping[str, ModelIdentity] = field(default_factory=dict)
     maps: tuple[SaliencyMap, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.status is Outcome.RESULT:
+            if self.size_wh is None or self.code is not None or self.reason is not None:
+                raise ValueError(f"a result has a size and no code or reason, got {self.size_wh}, {self.code}")
+        elif not (self.code and self.reason) or self.detections or self.scores or self.agreement or self.maps:
+            raise ValueError(f"a reading that is {self.status} has a code and a reason, and states nothing else")
 
     @classmethod
     def not_answered(cls, file: str, error: InputError | ModelError) -> Reading:
@@ -117,13 +133,13 @@ class Reading:
         boxed = {detection.finding for detection in self.detections}
         silent = self.not_assessed.get("detector", label_space.keys)
         return {
-            key: "boxed" if key in boxed else "not assessed" if key in silent else "no box"
-            for key in label_space.keys
+            key: "boxed" if key in boxed else "not assessed" if key in silent else "no box" for key in label_space.keys
         }
 
     def to_json(self) -> dict[str, Any]:
         """The published form, one line a radiograph; `reading.schema.json` beside this file describes it."""
-        width, height = self.size_wh or (None, None)
+        # Models hand over numpy's numbers, which json does not write.
+        width, height = map(int, self.size_wh) if self.size_wh else (None, None)
         return {
             "schema": SCHEMA,
             "file": self.file,
@@ -137,12 +153,12 @@ class Reading:
                 {
                     "id": f"d{number}",
                     "finding": detection.finding,
-                    "score": round(detection.score, 4),
-                    "box_xyxy": [round(value, 1) for value in detection.box.xyxy],
+                    "score": round(float(detection.score), 4),
+                    "box_xyxy": [round(float(value), 1) for value in detection.box.xyxy],
                 }
                 for number, detection in enumerate(self.detections, start=1)
             ],
-            "scores": {finding: round(score, 4) for finding, score in self.scores.items()},
+            "scores": {finding: round(float(score), 4) for finding, score in self.scores.items()},
             "not_assessed": {model: list(findings) for model, findings in self.not_assessed.items()},
             "agreement": [_agreement_json(agreement) for agreement in self.agreement],
             "models": {
@@ -150,7 +166,7 @@ class Reading:
                     "name": model.name,
                     "version": model.version,
                     "sha256": model.sha256,
-                    "thresholds": dict(model.thresholds),
+                    "thresholds": {finding: float(score) for finding, score in model.thresholds.items()},
                 }
                 for role, model in self.models.items()
             },
@@ -160,12 +176,12 @@ class Reading:
 
 def _agreement_json(agreement: Agreement) -> dict[str, Any]:
     def rounded(value: float | None) -> float | None:
-        return None if value is None else round(value, 4)
+        return None if value is None else round(float(value), 4)
 
     return {
         "finding": agreement.finding,
         "case": agreement.case.value,
-        "pointing_hit": agreement.pointing_hit,
+        "pointing_hit": None if agreement.pointing_hit is None else bool(agreement.pointing_hit),
         "iou": rounded(agreement.iou),
         "energy_inside": rounded(agreement.energy_inside),
     }

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import shlex
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +14,21 @@ import pandas as pd
 
 from boxray.core.arrays import ByteArray
 from boxray.core.boxes import box_area, clip_boxes
-from boxray.core.errors import InputError
+from boxray.core.errors import DataError, InputError
 from boxray.core.findings import LabelSpace
 from boxray.core.frames import ScaleShift
 from boxray.data.audit import SourceAudit
 from boxray.data.card import Card, load_card, load_label_space
 from boxray.data.datasets_file import DatasetsFile, SplitShares
-from boxray.data.manifest import BOX_COLUMNS, Manifest
+from boxray.data.manifest import BOX_COLUMNS, Manifest, forget
 from boxray.data.presence import presence_of
 from boxray.data.record import Record
 from boxray.data.sources import importer_of
+from boxray.data.sources.files import PICTURES
 from boxray.data.split import patient_key, split_of
 from boxray.data.yolo_files import write_yolo_files
-from boxray.imaging.read import decode
-
-LONG_SIDE_PX = 1024
-"""Pictures of the built set are not larger: twice what a detector of 512 px sees, an eighth of a full radiograph's disk."""
+from boxray.imaging.read import decode, file_content
+from boxray.imaging.shrink import shrink
 
 SMALLEST_SIDE_PX = 1.0
 
@@ -47,7 +44,11 @@ class BuiltRecord:
 
 
 def build(
-    datasets: DatasetsFile, out: Path, *, cards: Path | None = None, progress: Progress = lambda _source, _n: None
+    datasets: DatasetsFile,
+    out: Path,
+    *,
+    cards: Path | None = None,
+    progress: Progress = lambda _source, _n: None,
 ) -> tuple[Manifest, list[SourceAudit]]:
     """Build every source of `datasets` into the folder `out`.
 
@@ -61,75 +62,105 @@ def build(
         The manifest, saved, and one audit per source, each closed.
 
     Raises:
-        DataError: If a source is not where the file says, or contradicts its card.
+        DataError: If a source is not where the file says, or contradicts its card; if the file's `names` are not
+            the label space, or a picture is in two splits.
     """
     label_space = load_label_space(datasets.label_space)
+    _require_names(datasets, label_space)
     out.mkdir(parents=True, exist_ok=True)
+    forget(out)
     rows: list[BuiltRecord] = []
     audits = []
     for name, entry in datasets.sources.items():
         card = load_card(entry.card, cards)
         audit = SourceAudit(card)
-        one = _SourceBuild(name, card, label_space, datasets.split, out, audit)
-        rows += one.run(importer_of(card.layout)(entry.root), progress)
+        people = entry.patients_of or name
+        one = _SourceBuild(name, people, card, label_space, datasets.split, out, audit)
+        rows += one.run(importer_of(card.layout)(entry.root), entry.root, progress)
         audit.close()
         audits.append(audit)
     manifest = Manifest(out, label_space, _image_table(rows, label_space), _box_table(rows))
+    manifest.require_splits_apart()
     write_yolo_files(manifest)
     manifest.save({"split": datasets.split.model_dump(), "sources": [audit.to_json() for audit in audits]})
     return Manifest.load(out), audits
 
 
 @dataclass(frozen=True, slots=True)
+class _Picture:
+    path: str
+    size_wh: tuple[int, int]
+    sha256: str
+    view: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _SourceBuild:
     name: str
+    people: str
+    """The source whose patients these are."""
     card: Card
     label_space: LabelSpace
     shares: SplitShares
     out: Path
     audit: SourceAudit
 
-    def run(self, records: Iterable[Record], progress: Progress) -> list[BuiltRecord]:
-        built: list[BuiltRecord] = []
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for chunk in _chunks(records, 64):
-                built += [one for one in pool.map(self._read, chunk) if one is not None]
-                progress(self.name, len(chunk))
+    def run(self, records: Iterable[Record], root: Path, progress: Progress) -> list[BuiltRecord]:
+        built = []
+        named: set[str] = set()
+        files: set[Path] = set()
+        for record in records:
+            picture = "named a second time by the tables" if record.image in named else self._picture(record)
+            named.add(record.image)
+            if record.file is not None:
+                files.add(record.file)
+            one = self._book(record, picture)
+            if one is not None:
+                built.append(one)
+            progress(self.name, 1)
+        n_pictures = sum(path.suffix.lower() in PICTURES for path in root.rglob("*"))
+        if n_pictures > len(files):
+            self.audit.remarks["picture that no table names"] += n_pictures - len(files)
         kept = self._merge_copies(built)
         self.audit.images_built = len(kept)
         self.audit.boxes_built = sum(len(one.boxes) for one in kept)
         return kept
 
-    def _read(self, record: Record) -> BuiltRecord | None:
+    def _picture(self, record: Record) -> _Picture | str:
+        """Decode a record's file and write its picture; or the reason why there is none."""
+        if record.file is None:
+            return "not on disk"
+        try:
+            rad = decode(file_content(record.file))
+        except InputError as error:
+            return error.code.name
+        grey = shrink(np.round(rad.pixels * 255).astype(np.uint8))
+        path = f"images/{self.name}/{record.image}.png"
+        _write_png(self.out / path, grey)
+        return _Picture(path, (grey.shape[1], grey.shape[0]), rad.sha256, rad.view)
+
+    def _book(self, record: Record, picture: _Picture | str) -> BuiltRecord | None:
         audit = self.audit
         audit.images_named += 1
         audit.boxes_named += len(record.boxes)
-        if record.file is None:
-            audit.drop_image("not on disk", len(record.boxes))
+        if isinstance(picture, str):
+            audit.drop_image(picture, len(record.boxes))
             return None
-        try:
-            rad = decode(record.file.read_bytes())
-        except InputError as error:
-            audit.drop_image(error.code.name, len(record.boxes))
-            return None
-        picture = f"images/{self.name}/{record.image}.png"
-        grey = _shrink(np.round(rad.pixels * 255).astype(np.uint8))
-        height, width = grey.shape
-        boxes = self._boxes(record, (width, height))
-        cells = presence_of(self.card, self.label_space, {box["finding"] for box in boxes}, record.labels)
-        _write_png(self.out / picture, grey)
-        patient = patient_key(self.shares.key, self.name, record.patient)
+        boxes, lost = self._boxes(record, picture.size_wh)
+        boxed = {box["finding"] for box in boxes}
+        cells = presence_of(self.card, self.label_space, boxed, record.labels, lost)
+        patient = patient_key(self.shares.key, self.people, record.patient)
         image = {
             "image_id": f"{self.name}:{record.image}",
             "source": self.name,
             "image": record.image,
             "split": split_of(patient, self.shares.val, self.shares.test).value,
             "patient": patient,
-            "picture": picture,
-            "width": width,
-            "height": height,
-            "sha256": rad.sha256,
-            "view": rad.view or record.view,
+            "picture": picture.path,
+            "width": picture.size_wh[0],
+            "height": picture.size_wh[1],
+            "sha256": picture.sha256,
+            "view": picture.view or record.view,
             "copies": "",
         }
         for key, cell in cells.items():
@@ -137,9 +168,12 @@ class _SourceBuild:
             image[f"rule_{key}"] = cell.rule.value
         return BuiltRecord(image, boxes)
 
-    def _boxes(self, record: Record, size_wh: tuple[int, int]) -> list[dict[str, Any]]:
+    def _boxes(self, record: Record, size_wh: tuple[int, int]) -> tuple[list[dict[str, Any]], set[str]]:
+        """The rows of an image's boxes, and the findings of which a box could not be built."""
         to_picture = ScaleShift.between(record.frame_wh or (1, 1), size_wh)
-        rows = []
+        rows: list[dict[str, Any]] = []
+        lost: set[str] = set()
+        seen: set[tuple[str, str, tuple[float, ...]]] = set()
         for raw in record.boxes:
             finding = self.card.finding_of(raw.label)
             if finding is None or finding not in self.label_space:
@@ -147,16 +181,33 @@ class _SourceBuild:
                 continue
             mapped = to_picture.apply(np.array([raw.xyxy], dtype=np.float64))
             clipped = clip_boxes(mapped, size_wh)
+            if not np.isfinite(mapped).all():
+                self.audit.boxes_dropped["a corner is no finite number"] += 1
+                lost.add(finding)
+                continue
             if not (clipped[:, 2:] - clipped[:, :2] > SMALLEST_SIDE_PX).all():
                 self.audit.boxes_dropped[f"degenerate: a side of {SMALLEST_SIDE_PX:g} px or less in the image"] += 1
+                lost.add(finding)
                 continue
+            if (finding, raw.reader, raw.xyxy) in seen:
+                self.audit.boxes_dropped["the same box of the same finding a second time"] += 1
+                continue
+            seen.add((finding, raw.reader, raw.xyxy))
             if box_area(mapped)[0] > box_area(clipped)[0]:
                 self.audit.remarks["box clipped at the edge of the image"] += 1
             x1, y1, x2, y2 = clipped[0].tolist()
             corners = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
             image_id = f"{self.name}:{record.image}"
-            rows.append({"image_id": image_id, "finding": finding, **corners, "reader": raw.reader, "raw_label": raw.label})
-        return rows
+            rows.append(
+                {
+                    "image_id": image_id,
+                    "finding": finding,
+                    **corners,
+                    "reader": raw.reader,
+                    "raw_label": raw.label,
+                }
+            )
+        return rows, lost
 
     def _merge_copies(self, built: list[BuiltRecord]) -> list[BuiltRecord]:
         """Keep one of each group of identical pictures: the first with boxes, else the first."""
@@ -170,23 +221,18 @@ class _SourceBuild:
             for other in others:
                 self.audit.drop_image("a copy of an image that is kept, pixel by pixel", len(other.boxes))
                 (self.out / other.image["picture"]).unlink()
-            chosen.image["copies"] = " ".join(other.image["image_id"] for other in others)
+            chosen.image["copies"] = shlex.join(other.image["image_id"] for other in others)
             kept.append(chosen)
         return kept
 
 
-def _chunks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    iterator = iter(records)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
-
-
-def _shrink(grey: ByteArray) -> ByteArray:
-    ratio = LONG_SIDE_PX / max(grey.shape)
-    if ratio >= 1:
-        return grey
-    height, width = grey.shape
-    return cv2.resize(grey, (round(width * ratio), round(height * ratio)), interpolation=cv2.INTER_AREA)
+def _require_names(datasets: DatasetsFile, label_space: LabelSpace) -> None:
+    """`names` is what ultralytics calls the classes of the label files; by position, so a slip renames findings."""
+    if datasets.names is not None and datasets.names != dict(enumerate(label_space.keys)):
+        raise DataError(
+            f"the names {list(datasets.names.values())} are not the findings of {label_space.name!r} in their order: "
+            f"{', '.join(label_space.keys)}"
+        )
 
 
 def _write_png(path: Path, grey: ByteArray) -> None:
@@ -197,11 +243,23 @@ def _write_png(path: Path, grey: ByteArray) -> None:
 
 
 def _image_table(rows: list[BuiltRecord], label_space: LabelSpace) -> pd.DataFrame:
-    named = ["image_id", "source", "image", "split", "patient", "picture", "width", "height", "sha256", "view", "copies"]
+    named = [
+        "image_id",
+        "source",
+        "image",
+        "split",
+        "patient",
+        "picture",
+        "width",
+        "height",
+        "sha256",
+        "view",
+        "copies",
+    ]
     cells = [f"{what}_{key}" for key in label_space.keys for what in ("presence", "rule")]
     return pd.DataFrame([row.image for row in rows], columns=named + cells)
 
 
 def _box_table(rows: list[BuiltRecord]) -> pd.DataFrame:
     table = pd.DataFrame([box for row in rows for box in row.boxes], columns=BOX_COLUMNS)
-    return table.astype({corner: np.float64 for corner in ("x1", "y1", "x2", "y2")})
+    return table.astype(dict.fromkeys(("x1", "y1", "x2", "y2"), np.float64))

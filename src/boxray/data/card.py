@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from boxray.core.bench import bench_folder
 from boxray.core.errors import DataError
 from boxray.core.findings import LabelSpace, Presence
+from boxray.data.yaml_file import read_yaml
 
 
 class _Strict(BaseModel):
@@ -63,6 +63,16 @@ class Card(_Strict):
     absent_by_assumption: dict[str, str]
     expected: Expected = Field(default_factory=Expected)
 
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Card:
+        twice = sorted(self.boxes.keys() & self.dropped_boxes.keys())
+        if twice:
+            raise ValueError(f"raw labels {twice} stand under 'boxes' and under 'dropped_boxes'")
+        for label, stated in self.labels.items():
+            if Presence.BOXED in stated.values():
+                raise ValueError(f"label {label!r} states 'boxed', which only a box can; write 'present'")
+        return self
+
     def finding_of(self, raw_label: str) -> str | None:
         """The finding of a raw box label, or None where the card drops it.
 
@@ -83,23 +93,30 @@ def load_card(key: str, folder: Path | None = None) -> Card:
     """The card `key` of the bench, or of a folder of your own.
 
     Raises:
-        DataError: If there is none, or a key in it is unknown or missing.
+        DataError: If there is none, a key in it is unknown or missing, or it is the card of another key.
     """
     folder = folder or bench_folder("data/cards")
     path = folder / f"{key}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(card.stem for card in folder.glob("*.yaml")))
         raise DataError(f"there is no card {key!r}; there are: {known}")
-    return read_card(path)
+    card = read_card(path)
+    if card.key != key:
+        raise DataError(f"card {path.name} says that its key is {card.key!r}; it must be the name of its file")
+    return card
 
 
 def read_card(path: Path) -> Card:
-    """A card from a file."""
+    """A card from a file.
+
+    Raises:
+        DataError: If it is none.
+    """
     try:
-        return Card.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Card.model_validate(read_yaml(path))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, first["loc"])) or "the whole"
         raise DataError(f"card {path.name}: {where}: {first['msg']}") from error
 
 
@@ -107,9 +124,12 @@ def load_label_space(name: str) -> LabelSpace:
     """A label space of the bench by name, or from a YAML file by path.
 
     Raises:
-        DataError: If there is none.
+        DataError: If there is none, or the file is no label space.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else bench_folder("data/label_spaces") / f"{name}.yaml"
     if not path.is_file():
         raise DataError(f"there is no label space {name!r}: give a name of data/label_spaces or a YAML file")
-    return LabelSpace.from_mapping(yaml.safe_load(path.read_text(encoding="utf-8")))
+    try:
+        return LabelSpace.from_mapping(read_yaml(path))
+    except ValueError as error:
+        raise DataError(f"{path.name}: {error}") from error

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from boxray.core.errors import DataError
+from boxray.data.yaml_file import read_yaml
 
 
 class _Strict(BaseModel):
@@ -22,6 +23,18 @@ class SourceEntry(_Strict):
     card: str
     root: Path
     """Relative to the file that names it."""
+    patients_of: str | None = None
+    """The source whose patients these are too, under the same ids, so that both fall into the same split."""
+
+
+def _folder_name(name: str) -> str:
+    """A source's name becomes a folder of pictures; ultralytics replaces the last `images` of a path by `labels`."""
+    if name == "images" or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise ValueError("a source's name is of letters, digits, - and _, and is not 'images'")
+    return name
+
+
+SourceName = Annotated[str, AfterValidator(_folder_name)]
 
 
 class SplitShares(_Strict):
@@ -37,11 +50,18 @@ class DatasetsFile(_Strict):
 
     label_space: str = "chest8"
     split: SplitShares = SplitShares()
-    sources: dict[str, SourceEntry]
+    sources: dict[SourceName, SourceEntry]
     train: str | None = None
     val: str | None = None
     test: str | None = None
     names: dict[int, str] | None = None
+
+    @model_validator(mode="after")
+    def _patients_are_known(self) -> DatasetsFile:
+        for name, entry in self.sources.items():
+            if entry.patients_of is not None and entry.patients_of not in self.sources.keys() - {name}:
+                raise ValueError(f"source {name!r} has the patients of {entry.patients_of!r}, which is no other source")
+        return self
 
 
 def read_datasets_file(path: Path) -> DatasetsFile:
@@ -53,19 +73,27 @@ def read_datasets_file(path: Path) -> DatasetsFile:
     """
     if not path.is_file():
         raise DataError(f"there is no {path.name} here; run in a checkout or give --datasets FILE")
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    content: dict[str, Any] = read_yaml(path) or {}
     if "download" in content:
         raise DataError(f"{path.name} has a 'download:' key, which is code that others would run; remove it")
     try:
         parsed = DatasetsFile.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        near = difflib.get_close_matches(key, list(DatasetsFile.model_fields), n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise DataError(f"{path.name}: {key}: {first['msg']}{hint}") from error
+        key = ".".join(map(str, first["loc"])) or "the whole"
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, _keys_beside(first["loc"]), n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise DataError(f"{path.name}: unknown key {key!r}{hint}") from error
+        raise DataError(f"{path.name}: {key}: {first['msg']}") from error
     base = path.resolve().parent
     sources = {
         name: entry.model_copy(update={"root": (base / entry.root).resolve()}) for name, entry in parsed.sources.items()
     }
     return parsed.model_copy(update={"sources": sources})
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The dotted keys that could stand where an unknown one stands."""
+    by_depth: dict[int, type[BaseModel]] = {1: DatasetsFile, 2: SplitShares, 3: SourceEntry}
+    return [".".join(map(str, (*place[:-1], key))) for key in by_depth[len(place)].model_fields]

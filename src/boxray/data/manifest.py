@@ -1,9 +1,9 @@
 """The manifest: the built set as two Parquet tables, images and boxes.
 
 Images, one row each: `image_id`, `source`, `image`, `split`, `patient` (opaque), `picture` (relative to the manifest),
-`width`, `height`, `sha256` (of the radiograph's pixels), `view`, `copies` (ids of identical pictures that it stands for), and
-per finding `presence_<key>` and `rule_<key>`. Boxes: `image_id`, `finding`, `x1`, `y1`, `x2`, `y2` in pixels of the picture,
-`reader`, `raw_label`.
+`width`, `height`, `sha256` (of the radiograph's pixels), `view`, `copies` (ids of identical pictures that it stands
+for, as words of a shell), and per finding `presence_<key>` and `rule_<key>`. Boxes: `image_id`, `finding`, `x1`, `y1`,
+`x2`, `y2` in pixels of the picture, `reader`, `raw_label`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,16 @@ import pandas as pd
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import DataError
 from boxray.core.findings import LabelSpace, Presence
-from boxray.data.split import Split, require_disjoint
+from boxray.data.split import Split, require_disjoint, require_no_shared_picture
 
 BOX_COLUMNS = ["image_id", "finding", "x1", "y1", "x2", "y2", "reader", "raw_label"]
+ABOUT = "manifest.json"
+"""Written last: a folder without it holds no built set, whatever else lies in it."""
+
+
+def forget(folder: Path) -> None:
+    """Say that the folder holds no whole set, before anything in it is changed."""
+    (folder / ABOUT).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +43,40 @@ class Manifest:
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
-        """Read a built set and check that no patient is in two splits.
+        """Read a built set and check that no patient and no picture is in two splits.
 
         Raises:
-            DataError: If there is none, or a patient is in two splits.
+            DataError: If there is none, or a patient or a picture is in two splits.
         """
-        about = folder / "manifest.json"
+        about = folder / ABOUT
         if not about.is_file():
             raise DataError("there is no built data set in this folder; make one with: boxray data build --out FOLDER")
-        label_space = LabelSpace.from_mapping(json.loads(about.read_text(encoding="utf-8"))["label_space"])
-        images = pd.read_parquet(folder / "images.parquet")
-        boxes = pd.read_parquet(folder / "boxes.parquet")
-        require_disjoint(zip(images["patient"], images["split"], strict=True))
-        return cls(folder, label_space, images, boxes)
+        try:
+            label_space = LabelSpace.from_mapping(json.loads(about.read_text(encoding="utf-8"))["label_space"])
+            images = pd.read_parquet(folder / "images.parquet")
+            boxes = pd.read_parquet(folder / "boxes.parquet")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"the built data set is damaged ({type(error).__name__}); build it again") from error
+        manifest = cls(folder, label_space, images, boxes)
+        manifest.require_splits_apart()
+        return manifest
+
+    def require_splits_apart(self) -> None:
+        """No patient and no picture is in two splits.
+
+        Raises:
+            DataError: If one is.
+        """
+        require_disjoint(zip(self.images["patient"], self.images["split"], strict=True))
+        require_no_shared_picture(zip(self.images["sha256"], self.images["split"], self.images["source"], strict=True))
 
     def save(self, about: dict[str, Any]) -> None:
         """Write both tables, and last the file that says that they are whole."""
+        forget(self.folder)
         self.images.to_parquet(self.folder / "images.parquet", index=False)
         self.boxes.to_parquet(self.folder / "boxes.parquet", index=False)
         content = {"label_space": self.label_space.to_mapping(), "fingerprint": self.fingerprint, **about}
-        (self.folder / "manifest.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (self.folder / ABOUT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def part(self, split: Split) -> Manifest:
         """The images of one split and their boxes."""

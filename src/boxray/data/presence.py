@@ -32,7 +32,11 @@ class Cell:
 
 
 def presence_of(
-    card: Card, label_space: LabelSpace, boxed: Collection[str], labels: Collection[str]
+    card: Card,
+    label_space: LabelSpace,
+    boxed: Collection[str],
+    labels: Collection[str] | None,
+    lost: Collection[str] = (),
 ) -> Mapping[str, Cell]:
     """What is known of each finding in one image.
 
@@ -40,7 +44,8 @@ def presence_of(
         card: Of the image's source.
         label_space: The findings asked for.
         boxed: Findings with at least one box in this image.
-        labels: The image's raw labels.
+        labels: The image's raw labels. None: it has no row of labels, which is not the same as a row without any.
+        lost: Findings with a box here that could not be built: nobody may call them absent for want of a box.
 
     Returns:
         A cell for each finding, in the label space's order.
@@ -48,8 +53,12 @@ def presence_of(
     Raises:
         DataError: If a raw label is not in the card, or two labels contradict each other.
     """
-    stated = _stated(card, labels)
-    return {finding.key: _cell(card, finding.key, boxed, stated) for finding in label_space}
+    stated = _stated(card, labels or ())
+    looked = labels is not None
+    return {
+        finding.key: _cell(card, finding.key, boxed, stated, looked=looked, lost=finding.key in lost)
+        for finding in label_space
+    }
 
 
 def _stated(card: Card, labels: Collection[str]) -> dict[str, Presence]:
@@ -63,14 +72,18 @@ def _stated(card: Card, labels: Collection[str]) -> dict[str, Presence]:
     return stated
 
 
-def _cell(card: Card, finding: str, boxed: Collection[str], stated: Mapping[str, Presence]) -> Cell:
+def _cell(
+    card: Card, finding: str, boxed: Collection[str], stated: Mapping[str, Presence], *, looked: bool, lost: bool
+) -> Cell:
     if finding in boxed:
         return Cell(Presence.BOXED, Rule.BOX)
+    if lost and stated.get(finding) is not Presence.PRESENT:
+        return Cell(Presence.UNKNOWN, Rule.NONE)
     if finding in stated:
         return Cell(stated[finding], Rule.LABEL)
     if finding in card.exhaustive:
         return Cell(Presence.ABSENT, Rule.EXHAUSTIVE)
-    if finding in card.absent_without_label:
+    if finding in card.absent_without_label and looked:
         return Cell(Presence.ABSENT, Rule.NO_LABEL)
     if finding in card.absent_because:
         return Cell(Presence.ABSENT, Rule.REASON)

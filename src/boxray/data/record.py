@@ -32,6 +32,6 @@ class Record:
     frame_wh: tuple[int, int] | None
     """The grid of the boxes; None means fractions of the picture (0 to 1)."""
     boxes: tuple[RawBox, ...] = ()
-    labels: tuple[str, ...] = ()
-    """Raw image-level labels."""
+    labels: tuple[str, ...] | None = ()
+    """Raw image-level labels; empty where the source looked and gives none, None where it says nothing by labels."""
     view: str | None = None

@@ -31,6 +31,30 @@ def split_of(patient: str, val: float, test: float) -> Split:
     return Split.VAL if place < test + val else Split.TRAIN
 
 
+def require_no_shared_picture(rows: Iterable[tuple[str, str, str]]) -> None:
+    """Refuse a picture that is in two splits, under whatever names.
+
+    Args:
+        rows: Hash of the pixels, split and source of each image.
+
+    Raises:
+        DataError: With the number of such pictures and the sources that share them.
+    """
+    seen: dict[str, tuple[str, str]] = {}
+    shared = set()
+    n_shared = 0
+    for sha256, split, source in rows:
+        first_split, first_source = seen.setdefault(sha256, (split, source))
+        if first_split != split:
+            n_shared += 1
+            shared |= {first_source, source}
+    if n_shared:
+        raise DataError(
+            f"{n_shared} pictures of {' and '.join(sorted(shared))} are in two splits, pixel by pixel "
+            "(split.image_overlap); leave one source out, or say that it has the 'patients_of' the other"
+        )
+
+
 def require_disjoint(rows: Iterable[tuple[str, str]]) -> None:
     """Refuse a patient who is in two splits.
 

@@ -16,7 +16,8 @@ def write_yolo_files(manifest: Manifest) -> None:
 
     Paths in the lists begin with ``./``, which ultralytics reads as relative to the list.
     """
-    rows_of = {image: part for image, part in manifest.boxes.groupby("image_id")}
+    # No dict(): it would take the attribute `keys` of a groupby for a method.
+    rows_of = {image: part for image, part in manifest.boxes.groupby("image_id")}  # noqa: C416
     for image in manifest.images.itertuples(index=False):
         path = label_file(manifest.folder, image.picture)
         path.parent.mkdir(parents=True, exist_ok=True)

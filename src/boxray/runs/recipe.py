@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -37,7 +38,7 @@ def load_recipe(model: type[RecipeType], path: Path, overrides: Sequence[str] = 
     """
     if not path.is_file():
         raise RecipeError(f"there is no recipe {path}; see the folder recipes/ of the job")
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    content = _yaml(path.read_text(encoding="utf-8"), path.name) or {}
     if not isinstance(content, dict):
         raise RecipeError(f"{path.name}: expected keys and values, got {type(content).__name__}")
     for override in overrides:
@@ -65,7 +66,14 @@ def _lay_over(content: dict[str, Any], override: str) -> None:
         content = content.setdefault(parent, {})
         if not isinstance(content, dict):
             raise RecipeError(f"{key!r} goes through {parent!r}, which holds a value and no keys")
-    content[last] = yaml.safe_load(value)
+    content[last] = _yaml(value, f"the value of {key}")
+
+
+def _yaml(text: str, what: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{what} is not YAML: {error}") from error
 
 
 def _explain(name: str, model: type[BaseModel], error: ValidationError) -> Iterator[str]:
@@ -73,15 +81,24 @@ def _explain(name: str, model: type[BaseModel], error: ValidationError) -> Itera
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, known, n=1)
-            yield f"{name}: unknown key {key!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+            place = ".".join("*" if isinstance(part, int) else str(part) for part in fault["loc"])
+            near = difflib.get_close_matches(place, known, n=1)
+            yield f"{name}: unknown key {key!r}" + (f" (did you mean {_numbered(near[0], key)!r}?)" if near else "")
         else:
-            yield f"{name}: {key}: {fault['msg'].lower()}, got {fault['input']!r}"
+            said = fault["msg"][:1].lower() + fault["msg"][1:]
+            yield f"{name}: {key}: {said}, got {reprlib.repr(fault['input'])}"
 
 
 def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """All keys of a recipe and of the models in it; ``*`` stands for the number of an item of a list."""
     for key, field in model.model_fields.items():
         yield prefix + key
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _dotted_keys(inner, f"{prefix}{key}.")
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from _dotted_keys(inner, f"{prefix}{key}." if inner is field.annotation else f"{prefix}{key}.*.")
+
+
+def _numbered(near: str, key: str) -> str:
+    """The nearest key with the number of the item in which the unknown one was found."""
+    numbers = (part for part in key.split(".") if part.isdigit())
+    return ".".join(next(numbers, part) if part == "*" else part for part in near.split("."))

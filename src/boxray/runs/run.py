@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import itertools
 import json
 import os
 import platform
+import re
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -37,12 +39,7 @@ def start_run(job: str, recipe_name: str, recipe: BaseModel, data_fingerprint: s
     """Make the folder of a new run and write the resolved recipe and the environment into it."""
     asked = f"{recipe_name}-{_hash8(recipe, data_fingerprint)}"
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    folder = root / job / f"{today}-{asked}"
-    number = 1
-    while folder.exists():
-        number += 1
-        folder = root / job / f"{today}-{asked}-{number}"
-    folder.mkdir(parents=True)
+    folder = _new_folder(root / job, f"{today}-{asked}")
     run = Run(folder)
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
     write_atomically(folder / "recipe.yaml", text.encode())
@@ -56,13 +53,18 @@ def latest_run(job: str, recipe_name: str, recipe: BaseModel, data_fingerprint: 
     Raises:
         RecipeError: If there is none.
     """
-    found = (root / job).glob(f"*-{recipe_name}-{_hash8(recipe, data_fingerprint)}*")
-    newest = max(found, key=lambda folder: folder.stat().st_mtime, default=None)
-    if newest is None:
+    asked = re.compile(rf"(\d{{4}}-\d\d-\d\d)-{re.escape(recipe_name)}-{_hash8(recipe, data_fingerprint)}(?:-(\d+))?")
+    # By name, not by time of change: an old run that was evaluated today is still the old one.
+    found = {
+        (match[1], int(match[2] or 1)): folder
+        for folder in (root / job).glob("*")
+        if (match := asked.fullmatch(folder.name)) and folder.is_dir()
+    }
+    if not found:
         raise RecipeError(
             f"no run of recipe {recipe_name!r} with these settings on this data to go on with; start without --resume"
         )
-    return Run(newest)
+    return Run(found[max(found)])
 
 
 def environment() -> dict[str, Any]:
@@ -71,18 +73,33 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
-        "packages": dict(sorted((d.metadata["Name"], d.version) for d in distributions())),
+        "packages": dict(sorted((d.name, d.version) for d in distributions() if d.name)),
     }
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write bytes so that the file is the old one or the new one, never half of it."""
+    """Write bytes so that the file is the old one or the new one, never half of it; a failure leaves nothing beside."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    """A folder that was not there before, numbered from the second on; another run may ask at the same time."""
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("numbers do not end")
 
 
 def _hash8(recipe: BaseModel, data_fingerprint: str) -> str:

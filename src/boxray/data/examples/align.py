@@ -15,14 +15,14 @@ from numpy.random import Generator
 
 from boxray.core.arrays import BoolArray, ByteArray, FloatArray
 from boxray.core.frames import ScaleShift
-from boxray.data.examples.films import Film
+from boxray.data.examples.films import Film, burned_in
 from boxray.data.examples.lungs import LungLocator
 
 SIDE_PX = 1024
 """Side of the canvas on which composites are made."""
 GRID_PX = 512
 """Side of the grid on which ways between films are found."""
-LUNGS_X, LUNGS_Y = (0.08, 0.92), (0.06, 0.81)
+LUNGS_X, LUNGS_Y = (0.10, 0.90), (0.08, 0.80)
 """Where both lungs together come to lie on the canvas, in fractions of its side."""
 
 
@@ -31,9 +31,9 @@ class Placed:
     """A film on the canvas, lungs where all lungs lie. Arrays have shape ``(SIDE_PX, SIDE_PX)``."""
 
     pixels: FloatArray
-    """Float32 in [0, 1]; beyond the film's edge its last pixel goes on."""
+    """Float32 in [0, 1]; beyond the film's edge it is mirrored."""
     valid: FloatArray
-    """1 where the film shows something, 0 beyond its edge and where it is black."""
+    """1 where the film shows a body, 0 beyond its edge, where it is black, and where something is burned in."""
     wanted: FloatArray
     """1 inside the boxes of the finding that is to be shown."""
     unwanted: FloatArray
@@ -53,10 +53,12 @@ def place(film: Film, locator: LungLocator) -> Placed:
     # cv2 counts from the centre of the first pixel, our boxes from its outer corner: half a pixel each way.
     matrix = np.column_stack([np.diag(scale), shift + 0.5 * scale - 0.5]).astype(np.float32)
     size = (SIDE_PX, SIDE_PX)
+    foreign = burned_in(grey)
+    clean = cv2.inpaint(grey, foreign.astype(np.uint8), 5, cv2.INPAINT_TELEA)
     pixels = cv2.warpAffine(
-        grey.astype(np.float32) / 255, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        clean.astype(np.float32) / 255, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
     )
-    valid = cv2.warpAffine((grey > 3).astype(np.float32), matrix, size, flags=cv2.INTER_LINEAR)
+    valid = cv2.warpAffine(((grey > 3) & ~foreign).astype(np.float32), matrix, size, flags=cv2.INTER_LINEAR)
     boxes = to_canvas.apply(film.boxes_xyxy)
     is_wanted = np.array(film.wanted, dtype=bool)
     return Placed(
@@ -99,10 +101,7 @@ def match_exposure(films: list[Placed], where: BoolArray) -> list[FloatArray]:
         curves.append(np.maximum.accumulate(curve + np.arange(256) * 1e-6))
     # The extreme per cent is left out of the scale: letters and collimators live there.
     common = np.median([(curve - curve[3]) / (curve[-4] - curve[3]) for curve in curves], axis=0)
-    return [
-        np.interp(film.pixels, curve, common).astype(np.float32)
-        for film, curve in zip(films, curves, strict=True)
-    ]
+    return [np.interp(film.pixels, curve, common).astype(np.float32) for film, curve in zip(films, curves, strict=True)]
 
 
 def flattened(pixels: FloatArray, sigma_px: float = 24) -> ByteArray:
@@ -113,7 +112,7 @@ def flattened(pixels: FloatArray, sigma_px: float = 24) -> ByteArray:
     return flat
 
 
-def likeness(one: ByteArray, other: FloatArray | ByteArray) -> float:
+def likeness(one: FloatArray | ByteArray, other: FloatArray | ByteArray) -> float:
     """Normalised correlation of two flattened films over the lungs' part of the grid, in [-1, 1]."""
     rows, columns = slice(GRID_PX // 12, GRID_PX * 5 // 6), slice(GRID_PX // 10, GRID_PX * 9 // 10)
     a = one[rows, columns].astype(np.float64) - 128
@@ -152,7 +151,7 @@ def dense_flows(
     starts: list[FloatArray],
     leaders: list[int],
     distrusted: list[FloatArray | None],
-    n_rounds: int = 4,
+    n_rounds: int = 2,
     smooth_px: float = 4.5,
 ) -> Aligned:
     """Register flattened films to one template: first the most typical leader, then the leaders' mean.
@@ -167,15 +166,15 @@ def dense_flows(
         smooth_px: Gaussian smoothing of the flow: what keeps a way from folding.
     """
     moved = [warp(flat, start) for flat, start in zip(flats, starts, strict=True)]
-    template = moved[leaders[0]]
-    flows: list[FloatArray] = []
+    template: FloatArray | ByteArray = moved[leaders[0]]
     for _ in range(n_rounds):
-        flows = [
-            _carried_on(_dis_flow(template, flat, smooth_px), doubt)
-            for flat, doubt in zip(moved, distrusted, strict=True)
-        ]
-        lead = np.mean([warp(moved[i], flows[i]).astype(np.float32) for i in leaders], axis=0)
+        leading = [_dis_flow(template, moved[i], smooth_px) for i in leaders]
+        ahead = [warp(moved[i], flow).astype(np.float32) for i, flow in zip(leaders, leading, strict=True)]
+        lead = np.mean(ahead, axis=0)
         template = _stretched(lead)
+    flows = [
+        _carried_on(_dis_flow(template, flat, smooth_px), doubt) for flat, doubt in zip(moved, distrusted, strict=True)
+    ]
     alike = [likeness(warp(flat, flow), lead) for flat, flow in zip(moved, flows, strict=True)]
     return Aligned([composed(start, flow) for start, flow in zip(starts, flows, strict=True)], alike)
 
@@ -187,9 +186,18 @@ def warp(image: FloatArray | ByteArray, flow: FloatArray, interpolation: int = c
         flow = cv2.resize(flow, (side, side), interpolation=cv2.INTER_LINEAR) * (side / flow.shape[0])
     x, y = _grid(side)
     moved: FloatArray = cv2.remap(
-        image, x + flow[..., 0], y + flow[..., 1], interpolation, borderMode=cv2.BORDER_REPLICATE
+        image, x + flow[..., 0], y + flow[..., 1], interpolation, borderMode=cv2.BORDER_REFLECT_101
     )
     return moved
+
+
+def believable(flow: FloatArray) -> FloatArray:
+    """1 where a way neither folds nor tears, 0 where it shrinks or stretches areas beyond three times. Soft edge."""
+    dx, dy = np.gradient(flow, axis=1), np.gradient(flow, axis=0)
+    area = (1 + dx[..., 0]) * (1 + dy[..., 1]) - dx[..., 1] * dy[..., 0]
+    bad = cv2.dilate(((area < 1 / 3) | (area > 3)).astype(np.float32), np.ones((9, 9), np.uint8))
+    good: FloatArray = np.clip(1 - 1.5 * cv2.GaussianBlur(bad, (0, 0), 3), 0, 1)
+    return good
 
 
 def composed(first: FloatArray, then: FloatArray) -> FloatArray:
@@ -198,11 +206,11 @@ def composed(first: FloatArray, then: FloatArray) -> FloatArray:
     return flow
 
 
-def inverted(flow: FloatArray, n_rounds: int = 15) -> FloatArray:
-    """The way back, by fixed-point iteration; exact to a fraction of a pixel where the flow does not fold."""
+def inverted(flow: FloatArray, n_rounds: int = 25) -> FloatArray:
+    """The way back, by damped fixed-point iteration; exact to a fraction of a pixel where the flow does not fold."""
     back = -flow
     for _ in range(n_rounds):
-        back = -warp(flow, back, cv2.INTER_LINEAR)
+        back = (back - warp(flow, back, cv2.INTER_LINEAR)) / 2
     return back
 
 
@@ -223,10 +231,8 @@ def draw_shape(flows: list[FloatArray], rng: Generator, spread: float, n_modes: 
     _, sizes, modes = np.linalg.svd(small, full_matrices=False)
     steps = np.clip(rng.normal(0, 1, n_modes) * spread, -1.5, 1.5)
     change = ((steps * sizes[:n_modes] / np.sqrt(len(flows)))[:, None] * modes[:n_modes]).sum(axis=0)
-    change = cv2.resize(
-        change.reshape(64, 64, 2).astype(np.float32), (GRID_PX, GRID_PX), interpolation=cv2.INTER_CUBIC
-    )
-    return inverted(cv2.GaussianBlur((mean + change).astype(np.float32), (0, 0), 6))
+    change = cv2.resize(change.reshape(64, 64, 2).astype(np.float32), (GRID_PX, GRID_PX), interpolation=cv2.INTER_CUBIC)
+    return inverted(cv2.GaussianBlur((mean + change).astype(np.float32), (0, 0), 14))
 
 
 def _painted(boxes_xyxy: FloatArray) -> FloatArray:
@@ -250,19 +256,20 @@ def _stretched(mean: FloatArray) -> ByteArray:
 
 def _affine_flow(target: ByteArray, flat: ByteArray) -> FloatArray:
     matrix = np.eye(2, 3, dtype=np.float32)
-    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-4)
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
+    half = [cv2.resize(film, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for film in (target, flat)]
     try:
-        _, matrix = cv2.findTransformECC(target, flat, matrix, cv2.MOTION_AFFINE, stop, None, 5)
+        _, matrix = cv2.findTransformECC(half[0], half[1], matrix, cv2.MOTION_AFFINE, stop, None, 3)
     except cv2.error:  # it did not converge: the lungs' boxes have to do
         matrix = np.eye(2, 3, dtype=np.float32)
     x, y = _grid(GRID_PX)
-    (a, b, c), (d, e, f) = matrix
+    (a, b, c), (d, e, f) = matrix * np.array([1, 1, 2], np.float32)  # found at half the size
     return np.stack([a * x + b * y + c - x, d * x + e * y + f - y], axis=-1)
 
 
-def _dis_flow(template: ByteArray, flat: ByteArray, smooth_px: float) -> FloatArray:
+def _dis_flow(template: FloatArray | ByteArray, flat: FloatArray | ByteArray, smooth_px: float) -> FloatArray:
     """Dense inverse search (Kroeger et al., 2016), smoothed."""
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(1)
     search.setPatchSize(12)
     search.setPatchStride(4)
@@ -278,5 +285,8 @@ def _carried_on(flow: FloatArray, doubt: FloatArray | None, sigma_px: float = 30
     trust = (1 - doubt)[..., None]
     around = cv2.GaussianBlur(flow * trust, (0, 0), sigma_px)
     weight = cv2.GaussianBlur(1 - doubt, (0, 0), sigma_px)[..., None] + 1e-4
-    carried: FloatArray = trust * flow + (1 - trust) * around / weight
-    return carried
+    carried = trust * flow + (1 - trust) * around / weight
+    # Where the two meet, neither may fold the other.
+    seam = np.clip(2 * cv2.GaussianBlur(doubt, (0, 0), 12), 0, 1)[..., None]
+    smooth: FloatArray = seam * cv2.GaussianBlur(carried, (0, 0), 9) + (1 - seam) * carried
+    return smooth

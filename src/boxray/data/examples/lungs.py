@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -47,7 +48,8 @@ class LungLocator:
             window = _window_around(lungs)
             lungs = _from_window(self.fine(_features(_cut(grey, window))), window)
         height, width = grey.shape
-        return lungs.reshape(2, 4) * np.array([width, height, width, height])
+        boxes: FloatArray = lungs.reshape(2, 4) * np.array([width, height, width, height])
+        return boxes
 
 
 def fit_lung_locator(folder: Path, seed: int, n_copies: int = 12) -> LungLocator:
@@ -62,10 +64,10 @@ def fit_lung_locator(folder: Path, seed: int, n_copies: int = 12) -> LungLocator
     for grey, lungs in films:
         whole.append((_features(grey), lungs))
         for _ in range(n_copies):
-            window = np.array([0.0, 0.0, 1.0, 1.0]) + rng.uniform(-0.12, 0.12, 4)
-            whole.append((_features(_cut(grey, window)), _to_window(lungs, window)))
-            window = _window_around(lungs + rng.normal(0, 0.04, 8))
-            close.append((_features(_cut(grey, window)), _to_window(lungs, window)))
+            near_all = np.array([0.0, 0.0, 1.0, 1.0]) + rng.uniform(-0.12, 0.12, 4)
+            whole.append((_features(_cut(grey, near_all)), _to_window(lungs, near_all)))
+            near_lungs = _window_around(lungs + rng.normal(0, 0.04, 8))
+            close.append((_features(_cut(grey, near_lungs)), _to_window(lungs, near_lungs)))
     return LungLocator(_fit(whole), _fit(close))
 
 
@@ -75,7 +77,7 @@ def _annotated(folder: Path) -> list[tuple[ByteArray, FloatArray]]:
     for row in table["annotations"]:
         # One annotation of the published file lacks its category; it is a right lung (1).
         boxes.setdefault(row["image_id"], {})[row.get("category_id", 1)] = row["bbox"]
-    films = []
+    films: list[tuple[ByteArray, FloatArray]] = []
     for image in table["images"]:
         # Only the last suffix is one: stems contain dots.
         path = folder / "images" / f"{image['file_name'].rpartition('.')[0]}.jpg"
@@ -85,7 +87,7 @@ def _annotated(folder: Path) -> list[tuple[ByteArray, FloatArray]]:
         size = np.array([image["width"], image["height"]] * 2, dtype=np.float64)
         xywh = np.array([both[1], both[2]], dtype=np.float64)
         xyxy = np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]]) / size
-        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        grey: Any = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         films.append((cv2.resize(grey, (256, 256), interpolation=cv2.INTER_AREA), xyxy.ravel()))
     return films
 
@@ -128,9 +130,7 @@ def _cut(grey: ByteArray, window: FloatArray) -> ByteArray:
     height, width = grey.shape
     x1, y1, x2, y2 = window
     scale_x, scale_y = 128 / ((x2 - x1) * width), 128 / ((y2 - y1) * height)
-    matrix = np.array(
-        [[scale_x, 0, -x1 * width * scale_x], [0, scale_y, -y1 * height * scale_y]], dtype=np.float32
-    )
+    matrix = np.array([[scale_x, 0, -x1 * width * scale_x], [0, scale_y, -y1 * height * scale_y]], dtype=np.float32)
     cut: ByteArray = cv2.warpAffine(grey, matrix, (128, 128), flags=cv2.INTER_AREA)
     return cut
 

@@ -13,18 +13,20 @@ import numpy as np
 from numpy.random import Generator
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless
 
-from boxray.core.arrays import FloatArray
-from boxray.core.boxes import box_iou
+from boxray.core.arrays import BoolArray, FloatArray
+from boxray.core.boxes import box_area, box_iou
 from boxray.core.errors import DataError
 from boxray.data.examples import align, dicom
-from boxray.data.examples.blend import Blend, blend, limited, remains_of, say_of
-from boxray.data.examples.films import Film, nih, one_per_person, siim, tbx11k
+from boxray.data.examples.blend import blend, correlation, draw_preferences, mean_without, own_detail, say_of, smoothed
+from boxray.data.examples.films import Film, largest, nih, one_per_person, siim, tbx11k
 from boxray.data.examples.lungs import LungLocator, fit_lung_locator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CLEAR = frozenset({"Nodule", "Mass", "Mass|Nodule", "Nodule|Pneumothorax", "Pneumothorax", "Infiltration", "Atelectasis"})
+_CLEAR = frozenset(
+    {"Nodule", "Mass", "Mass|Nodule", "Nodule|Pneumothorax", "Pneumothorax", "Infiltration", "Atelectasis"}
+)
 """NIH labels of films that show a boxed finding of small extent. Outside their boxes they serve as clear lungs."""
 
 
@@ -42,7 +44,11 @@ class Example:
     """How many films of clear lungs complete the picture outside the finding."""
     whole: bool = False
     """The finding changes the whole film (a large heart): no film is restricted to its boxes."""
-    contrast: float = 2.5
+    one_sided: bool = False
+    """Prefer films whose finding is much denser than the same place on the other side."""
+    emphasis: float = 0.0
+    """How much of the finding's density, beyond that of clear films or else of the other side, is added again."""
+    contrast: float = 2.2
     """Of the shares over places; more means fewer films at one place."""
     spread: float = 0.6
     """How far the body's shape goes from the mean, in standard deviations."""
@@ -66,22 +72,27 @@ EXAMPLES = (
         "tuberculosis",
         lambda data: tbx11k(data / "tbx11k"),
         places=((0.14, 0.12, 0.44, 0.40),),
+        one_sided=True,
+        emphasis=0.6,
         transfer_syntax=JPEG2000Lossless,
     ),
     Example(
         "effusion",
         lambda data: nih(data / "nih", "Effusion"),
-        places=((0.06, 0.50, 0.42, 0.86),),
+        places=((0.06, 0.42, 0.44, 0.86),),
+        one_sided=True,
+        emphasis=0.5,
         n_films=10,
         n_bodies=16,
         inverted=True,
     ),
     Example(
         "covid19",
-        lambda data: siim(data / "siim"),
+        lambda data: largest(siim(data / "siim"), 300),
         places=((0.08, 0.36, 0.42, 0.82), (0.58, 0.36, 0.92, 0.82)),
         n_films=24,
         n_bodies=12,
+        emphasis=0.7,
     ),
     Example("no_finding", _bodies),
 )
@@ -100,7 +111,8 @@ class Made:
     largest_share: float
     films_per_place: float
     remains: tuple[float, ...]
-    """`remains_of` every film that took part, over the whole picture."""
+    """Correlation of the composite's own detail with that of every film that took part, over the whole
+    picture. 1 would be the film itself."""
     remains_locally: float
     """The largest over all films and all tiles of an eighth of the picture's side."""
     remains_of_others: tuple[float, ...]
@@ -114,13 +126,18 @@ class Group:
     films: list[FloatArray]
     say: FloatArray
     fine_say: FloatArray
+    body: FloatArray
+    """1 where most films show a body, 0 beyond."""
     others: list[FloatArray]
     """Aligned films that are left out of the blend, to measure what chance gives."""
     shapes: list[FloatArray]
     """The ways from the template to the films of the finding."""
+    target: FloatArray | None
+    """1 where the finding lies on the template, soft edge; None: nowhere in particular."""
     n_films: int
     n_bodies: int
-    height_px: int
+    stretch: float
+    """How much further films were enlarged across than along the body."""
     """Of the canvas once its pixels are square in the body again."""
 
 
@@ -158,8 +175,8 @@ def make_examples(shared: Path, out: Path, seed: int, only: frozenset[str] | Non
 
 def gather(example: Example, shared: Path, locator: LungLocator) -> Group:
     """Choose the films of an example, align them, and say where each may take part."""
-    leaders = _chosen(example.films(shared), locator, example.places, 2 * example.n_films)
-    bodies = _chosen(_bodies(shared), locator, (), 60) if example.n_bodies else []
+    leaders = _chosen(example.films(shared), locator, example, example.n_films * 8 // 5)
+    bodies = _chosen(_bodies(shared), locator, None, 2 * example.n_bodies) if example.n_bodies else []
     if len(leaders) < example.n_films or len(bodies) < example.n_bodies:
         raise DataError(f"{example.name}: {len(leaders)} films and {len(bodies)} bodies are too few")
     everybody = [align.place(film, locator) for film in (*leaders, *bodies)]
@@ -189,37 +206,56 @@ def gather(example: Example, shared: Path, locator: LungLocator) -> Group:
         wanted, unwanted = moved(everybody[i].wanted, i), moved(everybody[i].unwanted, i)
         clear = 1 - _widened(np.maximum(wanted, unwanted))
         if example.whole:
-            allowed.append(1 - _widened(unwanted))
+            may = 1 - _widened(unwanted)
         elif target is None:
-            allowed.append(clear)
+            may = clear
         else:
-            allowed.append(target * wanted + (1 - target) * clear)
+            may = target * wanted + (1 - target) * clear
+        sound = align.believable(aligned.flows[i])
+        allowed.append(may * cv2.resize(sound, may.shape, interpolation=cv2.INTER_LINEAR))
     films = [moved(pixels[i], i, cv2.INTER_CUBIC) for i in taking_part]
-    say = say_of(films, [moved(everybody[i].valid, i) for i in taking_part], allowed)
+    valid = [moved(everybody[i].valid, i) for i in taking_part]
+    say = say_of(films, valid, allowed)
+    # 1 where most films show a body, 0 where most have ended or show air: no detail is raised there.
+    body = np.clip(3 * smoothed(np.mean(valid, axis=0), 12) - 1.5, 0, 1)
     sharp = np.array([everybody[i].px_per_px < 3 for i in taking_part])
     fine_say = say * np.where(sharp | ~sharp.any(), 1.0, 1e-4)[:, None, None]
     return Group(
         films,
         say,
         fine_say,
+        body,
         [moved(pixels[i], i, cv2.INTER_CUBIC) for i in others],
         [aligned.flows[i] for i in kept],
+        target,
         len(kept),
         len(filling),
-        round(align.SIDE_PX * float(np.median([everybody[i].stretch for i in kept]))),
+        float(np.median([everybody[i].stretch for i in kept])),
     )
 
 
 def compose(example: Example, group: Group, rng: Generator) -> Made:
     """Blend a group, judge the blend, and give it a body shape, a film's tone and grain of its own."""
-    blended = blend(group.films, group.say, group.fine_say, rng, example.contrast)
+    preferences = draw_preferences(rng, len(group.films), example.contrast)
+    blended = blend(group.films, group.say, group.fine_say, preferences, group.body)
     tiles = [_tile(row, column) for row in range(1, 7) for column in range(1, 7)]
-    remains = tuple(remains_of(blended, film) for film in group.films)
-    locally = max(remains_of(blended, film, tile) for film in group.films for tile in tiles)
-    by_chance = tuple(remains_of(blended, film) for film in group.others)
+    remains, locally = [], 0.0
+    for number, film in enumerate(group.films):
+        common = mean_without(blended, film, number)
+        one, other = own_detail(blended.pixels, common), own_detail(film, common)
+        remains.append(correlation(one, other))
+        locally = max(locally, *(correlation(one[tile], other[tile]) for tile in tiles))
+    composite = own_detail(blended.pixels, blended.mean)
+    by_chance = tuple(correlation(composite, own_detail(film, blended.mean)) for film in group.others)
+    picture = blended.pixels
+    if example.emphasis and group.target is not None:
+        picture = picture + example.emphasis * group.target * _density(group, blended.mean)
     shape = align.draw_shape(group.shapes, rng, example.spread)
-    picture = align.warp(blended.pixels, shape)
-    picture = cv2.resize(picture, (align.SIDE_PX, group.height_px), interpolation=cv2.INTER_CUBIC)
+    margin = align.SIDE_PX // 28  # where the new shape reaches beyond the canvas
+    picture = align.warp(picture, shape)[margin:-margin, margin:-margin]
+    picture = picture[: _last_row(align.warp(group.body, shape)[margin:-margin, margin:-margin])]
+    size_wh = align.SIDE_PX, round(align.SIDE_PX * group.stretch * picture.shape[0] / picture.shape[1])
+    picture = cv2.resize(picture, size_wh, interpolation=cv2.INTER_CUBIC)
     picture = _toned(picture, example.gamma)
     grain = cv2.GaussianBlur(rng.normal(0, 1, picture.shape).astype(np.float32), (0, 0), 0.7)
     # Fewer quanta reach the detector behind dense parts, and the logarithm makes their noise larger.
@@ -231,39 +267,54 @@ def compose(example: Example, group: Group, rng: Generator) -> Made:
         group.n_bodies,
         blended.largest_share,
         blended.films_per_place,
-        remains,
+        tuple(remains),
         locally,
         by_chance,
     )
 
 
-def _chosen(
-    films: list[Film], locator: LungLocator, places: tuple[tuple[float, float, float, float], ...], n_most: int
-) -> list[Film]:
-    """The films whose boxes lie best at the wanted places, one per person; without places, all persons' first."""
+def _chosen(films: list[Film], locator: LungLocator, example: Example | None, n_most: int) -> list[Film]:
+    """The films whose boxes lie best at the example's places, one per person; without places, any."""
+    places = example.places if example is not None else ()
 
     def merit(film: Film) -> float:
-        if not places:
-            return 0.0
+        if example is None or not places:
+            return 1.0
         boxes = align.boxes_on_canvas(film, locator)
-        return float(box_iou(np.array(places), boxes).max(axis=1).mean()) if len(boxes) else 0.0
+        if not len(boxes):
+            return 0.0
+        overlap = float(box_iou(np.array(places), boxes).max(axis=1).mean())
+        if not example.one_sided or overlap < 0.15:
+            return 0.1 * overlap if example.one_sided else overlap
+        return max(0.1 * overlap, _density_over_other_side(align.place(film, locator), boxes))
 
     merits = {film.path: merit(film) for film in films}
     best = one_per_person(films, lambda film: merits[film.path])
-    return [film for film in best if not places or merits[film.path] > 0.1][:n_most]
+    return [film for film in best if merits[film.path] > 0.1][:n_most]
+
+
+def _density_over_other_side(film: align.Placed, boxes: FloatArray) -> float:
+    """How much brighter the largest box is than its mirror image, in standard deviations of the film's lungs."""
+    x1, y1, x2, y2 = boxes[np.argmax(box_area(boxes))].clip(0, 1)
+    rows = slice(int(y1 * align.SIDE_PX), int(y2 * align.SIDE_PX) + 1)
+    here = film.pixels[rows, int(x1 * align.SIDE_PX) : int(x2 * align.SIDE_PX) + 1]
+    there = film.pixels[rows, int((1 - x2) * align.SIDE_PX) : int((1 - x1) * align.SIDE_PX) + 1]
+    middle = film.pixels[align.SIDE_PX // 10 : align.SIDE_PX * 3 // 4, align.SIDE_PX // 10 : align.SIDE_PX * 9 // 10]
+    return float((here.mean() - there.mean()) / middle.std())
 
 
 def _region(films: list[align.Placed], flows: list[FloatArray]) -> FloatArray:
     """Where the finding is to be shown: where at least 40 % of as many films as any place has show it. Soft edge."""
     share = np.mean(
-        [align.warp(film.wanted, flow, cv2.INTER_LINEAR) for film, flow in zip(films, flows, strict=True)], axis=0
+        [align.warp(film.wanted, flow, cv2.INTER_LINEAR) for film, flow in zip(films, flows, strict=True)],
+        axis=0,
     )
     region = (share > 0.4 * share.max()).astype(np.float32)
     soft: FloatArray = np.clip(cv2.GaussianBlur(region, (0, 0), 14), 0, 1)
     return soft
 
 
-def _thorax(places: tuple[tuple[float, float, float, float], ...]) -> FloatArray:
+def _thorax(places: tuple[tuple[float, float, float, float], ...]) -> BoolArray:
     """Where exposures are compared: the middle of the canvas without the finding."""
     side = align.SIDE_PX
     where = np.zeros((side, side), dtype=bool)
@@ -273,9 +324,26 @@ def _thorax(places: tuple[tuple[float, float, float, float], ...]) -> FloatArray
     return where
 
 
-def _tile(row: int, column: int) -> Callable[[FloatArray], FloatArray]:
+def _last_row(body: FloatArray) -> int:
+    """Where the picture is to end below: where most films have ended."""
+    side = body.shape[1]
+    rows = body[:, side // 4 : side * 3 // 4].mean(axis=1) > 0.5
+    return int(np.flatnonzero(rows).max()) + 1 if rows.any() else len(body)
+
+
+def _density(group: Group, mean: FloatArray) -> FloatArray:
+    """How much denser than clear lungs the mean film is, >= 0; without clear films: than its mirror image."""
+    if group.n_bodies:
+        dense = np.mean(group.films[: group.n_films], axis=0) - np.mean(group.films[group.n_films :], axis=0)
+    else:
+        dense = mean - mean[:, ::-1]
+    density: FloatArray = np.maximum(smoothed(dense, 10), 0)
+    return density
+
+
+def _tile(row: int, column: int) -> tuple[slice, slice]:
     side = align.SIDE_PX // 8
-    return lambda pixels: pixels[row * side : (row + 1) * side, column * side : (column + 1) * side]
+    return slice(row * side, (row + 1) * side), slice(column * side, (column + 1) * side)
 
 
 def _widened(mask: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,12 +18,21 @@ def pictures_by_stem(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: If two pictures have the same stem: the tables could mean either.
     """
+    return files_by_stem(folder, PICTURES, "pictures")
+
+
+def files_by_stem(folder: Path, suffixes: frozenset[str], what: str) -> dict[str, Path]:
+    """Files with one of some suffixes in a folder and those below it, by stem, in the order of their paths.
+
+    Raises:
+        DataError: If two have the same stem.
+    """
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in PICTURES:
+        if path.suffix.lower() not in suffixes or not path.is_file():
             continue
         if path.stem in found:
-            raise DataError(f"two pictures are called {path.stem!r} below {folder.name}/; the tables name only the stem")
+            raise DataError(f"two {what} are called {path.stem!r} below {folder.name}/; the tables name only the stem")
         found[path.stem] = path
     return found
 
@@ -39,6 +49,33 @@ def require(root: Path, *names: str) -> Path:
     raise DataError(f"expected {' or '.join(names)} in the source's folder {root.name}/; see data/README.md")
 
 
-def read_table(path: Path, **options: object) -> pd.DataFrame:
-    """A CSV, gzipped or not, with every value as text: numbers are parsed where their meaning is known."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", **options)
+def read_text(path: Path) -> str:
+    """A text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        DataError: If it is in another encoding.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path.name}: expected text in UTF-8: {error.reason}") from error
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A CSV, gzipped or not, with every value as text: numbers are parsed where their meaning is known.
+
+    Args:
+        path: Of the table.
+        columns: Those that must be there; others may stand beside them.
+
+    Raises:
+        DataError: If it is no such table.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path.name}: not a CSV: {error}") from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise DataError(f"{path.name}: expected the columns {', '.join(missing)}, got {', '.join(table.columns)}")
+    return table[list(columns)]

@@ -14,7 +14,12 @@ from boxray.core.errors import DataError
 from boxray.data.record import RawBox, Record
 from boxray.data.sources.files import pictures_by_stem, read_table, require
 
-APPEARANCES = ("Negative for Pneumonia", "Typical Appearance", "Indeterminate Appearance", "Atypical Appearance")
+APPEARANCES = (
+    "Negative for Pneumonia",
+    "Typical Appearance",
+    "Indeterminate Appearance",
+    "Atypical Appearance",
+)
 
 
 def read_boxes(text: str) -> tuple[RawBox, ...]:
@@ -26,35 +31,51 @@ def read_boxes(text: str) -> tuple[RawBox, ...]:
     if not text:
         return ()
     try:
-        rows = ast.literal_eval(text)
-        return tuple(
-            RawBox("opacity", (row["x"], row["y"], row["x"] + row["width"], row["y"] + row["height"])) for row in rows
-        )
-    except (ValueError, SyntaxError, KeyError, TypeError) as error:
+        sides = [[float(row[side]) for side in ("x", "y", "width", "height")] for row in ast.literal_eval(text)]
+    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise DataError(f"siim: expected a list of x, y, width, height, got {text[:80]!r}") from error
+    return tuple(RawBox("opacity", (x, y, x + width, y + height)) for x, y, width, height in sides)
 
 
 def records(root: Path) -> Iterator[Record]:
-    """One record per image of the image-level table; its label is the appearance of its study."""
-    images = read_table(require(root, "train_image_level.csv"))
-    studies = read_table(require(root, "train_study_level.csv")).set_index("id")
-    sizes = read_table(require(root, "original_sizes.csv")).set_index("image_id")
-    patients = read_table(require(root, "train_meta.csv")).set_index("imageid")["patientid"].to_dict()
-    frames = {image: (int(row.width), int(row.height)) for image, row in sizes.iterrows()}
+    """One record per image of the image-level table; its label is the appearance of its study.
+
+    Raises:
+        DataError: If an image has no original size or no study in the other tables.
+    """
+    images = read_table(require(root, "train_image_level.csv"), ["id", "boxes", "StudyInstanceUID"])
+    studies = read_table(require(root, "train_study_level.csv"), ["id", *APPEARANCES])
+    meta = read_table(require(root, "train_meta.csv"), ["imageid", "patientid"])
+    patients = dict(zip(meta["imageid"], meta["patientid"], strict=True))
+    frames = _read_sizes(require(root, "original_sizes.csv"))
     appearance = {
-        study.removesuffix("_study"): tuple(name for name in APPEARANCES if row[name] == "1")
-        for study, row in studies.iterrows()
+        study.removesuffix("_study"): tuple(name for name, is_so in zip(APPEARANCES, row, strict=True) if is_so == "1")
+        for study, *row in studies.itertuples(index=False)
     }
     pictures = pictures_by_stem(require(root, "train"))
     for row in images.sort_values("id").itertuples(index=False):
         image = row.id.removesuffix("_image")
         if image not in frames:
             raise DataError(f"siim: image {image!r} has no size in original_sizes.csv, so its boxes have no frame")
+        if row.StudyInstanceUID not in appearance:
+            raise DataError(f"siim: the study of image {image!r} is not in train_study_level.csv")
         yield Record(
             image=image,
-            patient=patients.get(image, image),
+            patient=patients.get(image) or image,
             file=pictures.get(image),
             frame_wh=frames[image],
             boxes=read_boxes(row.boxes),
             labels=appearance[row.StudyInstanceUID],
         )
+
+
+def _read_sizes(table: Path) -> dict[str, tuple[int, int]]:
+    frames = {}
+    for image, width, height in read_table(table, ["image_id", "width", "height"]).itertuples(index=False):
+        try:
+            frames[image] = int(width), int(height)
+            if min(frames[image]) <= 0:
+                raise ValueError("no area")  # noqa: TRY301 - one message for all faults of a row
+        except ValueError as error:
+            raise DataError(f"siim: {table.name}: {image!r} has no size, but {width!r} x {height!r}") from error
+    return frames

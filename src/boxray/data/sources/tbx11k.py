@@ -13,8 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from boxray.core.errors import DataError
 from boxray.data.record import RawBox, Record
-from boxray.data.sources.files import pictures_by_stem, require
-
+from boxray.data.sources.files import pictures_by_stem, read_text, require
 
 
 def read_xml(path: Path) -> tuple[tuple[int, int], tuple[RawBox, ...]]:
@@ -25,15 +24,17 @@ def read_xml(path: Path) -> tuple[tuple[int, int], tuple[RawBox, ...]]:
     """
     try:
         tree = ET.parse(path).getroot()  # noqa: S314 - expat resolves no external entity; sizes are small
-        frame_wh = (_number(tree, "size/width"), _number(tree, "size/height"))
+        frame_wh = (int(_text(tree, "size/width")), int(_text(tree, "size/height")))
+        if min(frame_wh) <= 0:
+            raise ValueError(f"a film of {frame_wh[0]} x {frame_wh[1]} has no area")  # noqa: TRY301 - told with the file
         boxes = tuple(
             RawBox(
                 _text(node, "name"),
                 (
-                    float(_number(node, "bndbox/xmin")),
-                    float(_number(node, "bndbox/ymin")),
-                    float(_number(node, "bndbox/xmax")),
-                    float(_number(node, "bndbox/ymax")),
+                    float(_text(node, "bndbox/xmin")),
+                    float(_text(node, "bndbox/ymin")),
+                    float(_text(node, "bndbox/xmax")),
+                    float(_text(node, "bndbox/ymax")),
                 ),
             )
             for node in tree.iter("object")
@@ -50,13 +51,9 @@ def _text(node: ET.Element, path: str) -> str:
     return found.strip()
 
 
-def _number(node: ET.Element, path: str) -> int:
-    return round(float(_text(node, path)))
-
-
 def records(root: Path) -> Iterator[Record]:
     """One record per film of the training list; its label is the list's folder (tb, sick, health)."""
-    listed = require(root / "lists", "TBX11K_train.txt").read_text(encoding="utf-8").split()
+    listed = read_text(require(root, "lists/TBX11K_train.txt")).split()
     pictures = pictures_by_stem(require(root, "imgs"))
     annotations = require(root, "annotations/xml")
     for name in sorted(listed):

@@ -1,0 +1,321 @@
+"""Metrics, against pycocotools, scikit-learn and brute force."""
+
+import contextlib
+import io
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from sklearn.metrics import roc_auc_score
+
+from boxray.core.metrics import Interval, Matches, auroc, average_precision, best_f1_threshold, bootstrap, match_image
+
+NONE = np.empty((0, 4))
+
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def boxes(rng, most):
+    """Shape (N, 4), float64 on a coarse grid, so that overlaps of exactly a half and equal overlaps occur."""
+    n = rng.integers(0, most + 1)
+    corner, side = rng.integers(0, 7, (n, 2)), rng.integers(1, 6, (n, 2))
+    return np.hstack([corner, corner + side]).astype(np.float64)
+
+
+def a_film(rng, *, equal_scores=True):
+    """One image of one finding: boxes, their scores (some equal), and the readers' boxes."""
+    found = boxes(rng, 6)
+    scores = rng.integers(1, 8, len(found)) / 8 if equal_scores else rng.random(len(found))
+    return found, scores, boxes(rng, 5)
+
+
+def films(seed, **options):
+    """One to six images."""
+    rng = np.random.default_rng(seed)
+    return [a_film(rng, **options) for _ in range(rng.integers(1, 7))]
+
+
+def matches_of(cases):
+    """Every image's hits and misses side by side, as an evaluation lays them."""
+    return Matches(
+        np.concatenate([scores for _, scores, _ in cases]),
+        np.concatenate([match_image(*case) for case in cases]),
+        np.concatenate([np.full(len(scores), place) for place, (_, scores, _) in enumerate(cases)]),
+        np.array([len(truth) for *_, truth in cases]),
+    )
+
+
+def coco_evaluation(cases):
+    """pycocotools on the same boxes: one category, IoU 0.5, all areas, 100 detections an image."""
+
+    def row(place, box):
+        x1, y1, x2, y2 = box.tolist()
+        area = (x2 - x1) * (y2 - y1)
+        return {"image_id": place + 1, "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "area": area, "iscrowd": 0}
+
+    truth = [row(place, box) for place, (*_, readers) in enumerate(cases) for box in readers]
+    found = [
+        row(place, box) | {"score": float(score)}
+        for place, (boxes_xyxy, scores, _) in enumerate(cases)
+        for box, score in zip(boxes_xyxy, scores, strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": place + 1} for place in range(len(cases))],
+            "categories": [{"id": 1, "name": "finding"}],
+            "annotations": [annotation | {"id": number} for number, annotation in enumerate(truth, start=1)],
+        }
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
+        evaluation.params.iouThrs = np.array([0.5])
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=100)
+def test_average_precision_is_what_pycocotools_computes(seed):
+    cases = films(seed)
+    assume(any(len(scores) for _, scores, _ in cases))
+    assume(any(len(truth) for *_, truth in cases))
+
+    ours = average_precision(matches_of(cases))
+
+    precision = coco_evaluation(cases).eval["precision"]  # IoU, recall, category, area, most detections
+    assert ours == pytest.approx(precision[0, :, 0, 0, 2].mean(), abs=1e-9)
+
+
+EQUALLY_NEAR = (
+    np.array([[0.0, 0.0, 6.0, 4.0], [2.0, 0.0, 6.0, 4.0]]),
+    np.array([0.9, 0.8]),
+    np.array([[0.0, 0.0, 4.0, 4.0], [2.0, 0.0, 6.0, 4.0]]),
+)
+"""The first detection overlaps both readers' boxes by two thirds; which one it takes decides about the second."""
+
+
+@given(seeds.map(lambda seed: a_film(np.random.default_rng(seed))))
+@example(EQUALLY_NEAR)
+@settings(deadline=None, max_examples=60)
+def test_hits_of_one_image_are_those_of_pycocotools(case):
+    _, scores, truth = case
+    assume(len(scores) and len(truth))
+
+    ours = match_image(*case)
+
+    image = coco_evaluation([case]).evalImgs[0]
+    order = np.argsort(-scores, kind="stable")
+    assert ours[order].tolist() == (image["dtMatches"][0] > 0).tolist()
+
+
+def test_a_second_box_on_the_same_place_is_a_miss():
+    place = np.array([[0.0, 0.0, 10.0, 10.0]])
+
+    hits = match_image(np.repeat(place, 2, axis=0), np.array([0.4, 0.8]), place)
+
+    assert hits.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("n_found", [0, 1, 3])
+def test_where_the_readers_drew_nothing_every_detection_is_a_miss(n_found):
+    found = np.tile([0.0, 0.0, 1.0, 1.0], (n_found, 1))
+
+    assert match_image(found, np.ones(n_found), NONE).tolist() == [False] * n_found
+
+
+def test_average_precision_is_undefined_without_boxes_and_0_without_detections():
+    nothing = np.empty(0)
+    no_box = Matches(np.array([0.5]), np.array([False]), np.array([0]), np.array([0]))
+    no_detection = Matches(nothing, nothing.astype(bool), nothing.astype(int), np.array([2]))
+
+    assert np.isnan(average_precision(no_box))
+    assert average_precision(no_detection) == 0
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=60)
+def test_an_image_of_weight_k_counts_as_k_copies_of_it(seed):
+    """Scores of one image differ: where a hit and a miss have the same, their order decides, and copies mix it."""
+    cases = films(seed, equal_scores=False)
+    times = np.random.default_rng(seed).integers(0, 4, len(cases))
+    copies = [case for case, n in zip(cases, times, strict=True) for _ in range(n)]
+    assume(sum(len(truth) for *_, truth in copies))
+
+    by_weight = average_precision(matches_of(cases), times.astype(float))
+
+    assert by_weight == pytest.approx(average_precision(matches_of(copies)))
+
+
+def classified(seed):
+    """Scores (many equal), which are positive, and whole weights; both kinds have some weight."""
+    rng = np.random.default_rng(seed)
+    n = rng.integers(2, 30)
+    scores, there, weights = rng.integers(0, 6, n) / 5, rng.random(n) < 0.5, rng.choice([0.0, 1.0, 2.0, 5.0], n)
+    assume(weights[there].sum() > 0)
+    assume(weights[~there].sum() > 0)
+    return scores, there, weights
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=50)
+def test_auroc_is_what_scikit_learn_computes(seed):
+    scores, there, _ = classified(seed)
+
+    assert auroc(scores, there) == pytest.approx(roc_auc_score(there, scores))
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=50)
+def test_weighted_auroc_is_what_scikit_learn_computes(seed):
+    scores, there, weights = classified(seed)
+
+    assert auroc(scores, there, weights) == pytest.approx(roc_auc_score(there, scores, sample_weight=weights))
+
+
+@pytest.mark.parametrize("there", [[], [True, True], [False]])
+def test_auroc_is_undefined_unless_there_are_both_kinds(there):
+    assert np.isnan(auroc(np.zeros(len(there)), np.array(there, dtype=bool)))
+
+
+def weighted_mean(values):
+    """The mean of one value per image, as a measure that takes weights."""
+    return lambda weights: float((weights * values).sum() / weights.sum())
+
+
+@given(seeds, st.integers(1, 40))
+@settings(deadline=None, max_examples=20)
+def test_the_interval_of_a_mean_lies_round_it(seed, n_images):
+    values = np.random.default_rng(seed).normal(3, 10, n_images)
+    patients = [str(place // 2) for place in range(len(values))]
+
+    interval = bootstrap(weighted_mean(values), patients, rounds=300, seed=seed)
+
+    slack = 1e-9 + 0.05 * np.ptp(values)  # resamples of few patients are skewed
+    assert interval.value == pytest.approx(values.mean())
+    assert interval.low - slack <= interval.value <= interval.high + slack
+
+
+def test_the_interval_is_as_wide_as_the_standard_error_says():
+    values = np.random.default_rng(3).normal(5, 2, 400)
+
+    interval = bootstrap(weighted_mean(values), [str(place) for place in range(400)], rounds=1000)
+
+    expected = 2 * 1.96 * values.std() / np.sqrt(400)
+    assert interval.high - interval.low == pytest.approx(expected, rel=0.15)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_one_does_not():
+    values = np.random.default_rng(0).random(50)
+    patients = [str(place) for place in range(50)]
+
+    first, again, other = (bootstrap(weighted_mean(values), patients, rounds=50, seed=seed) for seed in (1, 1, 2))
+
+    assert first == again
+    assert first != other
+
+
+@given(st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=20), st.integers(0, 99))
+@settings(deadline=None, max_examples=40)
+def test_patients_are_resampled_with_all_their_images(patients, seed):
+    drawn = []
+
+    bootstrap(lambda weights: drawn.append(weights) or 0.0, patients, rounds=20, seed=seed)
+
+    assert (drawn[0] == 1).all()  # the figure itself, on every image once
+    assert len(drawn) == 21
+    for weights in drawn[1:]:
+        times = {patient: weights[place] for place, patient in enumerate(patients)}
+        assert weights.tolist() == [times[patient] for patient in patients]
+        assert sum(times.values()) == len(set(patients))
+
+
+@given(st.permutations(list(range(12))))
+@settings(deadline=None, max_examples=20)
+def test_the_order_of_images_does_not_change_the_interval(order):
+    values, patients = np.arange(12.0) ** 2, [f"p{place // 3}" for place in range(12)]
+
+    here = bootstrap(weighted_mean(values), patients, rounds=100)
+    there = bootstrap(weighted_mean(values[order]), [patients[place] for place in order], rounds=100)
+
+    assert (here.low, here.high) == pytest.approx((there.low, there.high))
+
+
+def test_resamples_that_measure_nothing_are_left_out():
+    there = np.array([True] + [False] * 9)
+    scores = np.linspace(1, 0, 10)
+
+    interval = bootstrap(lambda weights: auroc(scores, there, weights), [str(place) for place in range(10)], rounds=200)
+
+    assert (interval.value, interval.low, interval.high) == (1, 1, 1)
+
+
+def test_without_a_figure_on_all_images_there_is_no_interval():
+    interval = bootstrap(lambda weights: float("nan"), ["a", "b"], rounds=10)
+
+    assert np.isnan([interval.value, interval.low, interval.high]).all()
+    assert str(interval) == "–"
+
+
+def test_where_no_resample_measures_anything_the_figure_stands_without_an_interval():
+    calls = iter([0.5, float("nan"), float("nan")])
+
+    interval = bootstrap(lambda weights: next(calls), ["a", "b"], rounds=2)
+
+    assert interval.value == 0.5
+    assert np.isnan([interval.low, interval.high]).all()
+
+
+def test_a_bootstrap_needs_memory_for_one_resample_and_not_for_all():
+    """A hundred thousand patients in a thousand rounds would be 800 MB of draws."""
+    patients = [str(place) for place in range(20_000)]
+
+    tracemalloc.start()
+    bootstrap(lambda weights: float(weights[0]), patients, rounds=100)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 8 * 2**20  # all draws would be 16 MB
+
+
+def test_an_interval_is_written_with_two_digits():
+    assert str(Interval(0.5, 0.404, 0.601)) == "0.50 (0.40–0.60)"
+
+
+EQUAL_SCORES = Matches(
+    scores=np.array([0.9, 0.9, 0.9, 0.9, 0.5]),
+    hits=np.array([True, False, False, False, True]),
+    image=np.zeros(5, dtype=int),
+    n_boxes=np.array([2]),
+)
+"""From 0.9 on one hit and three misses are reported, not the hit alone: F1 is best from 0.5 on."""
+
+
+@given(seeds.map(lambda seed: matches_of(films(seed))))
+@example(EQUAL_SCORES)
+@settings(deadline=None, max_examples=60)
+def test_the_best_threshold_reaches_the_best_f1_of_all_thresholds(matches):
+    n_boxes = matches.n_boxes.sum()
+    assume(len(matches.scores) and n_boxes)
+
+    def f1_from(threshold):
+        reported = matches.scores >= threshold
+        return 2 * matches.hits[reported].sum() / (reported.sum() + n_boxes)
+
+    best = best_f1_threshold(matches)
+
+    assert f1_from(best) == max(f1_from(threshold) for threshold in matches.scores)
+
+
+def test_there_is_no_best_threshold_without_boxes_or_detections():
+    nothing = np.empty(0)
+    no_box = Matches(np.array([0.5]), np.array([False]), np.array([0]), np.array([0]))
+    no_detection = Matches(nothing, nothing.astype(bool), nothing.astype(int), np.array([2]))
+
+    assert np.isnan(best_f1_threshold(no_box))
+    assert np.isnan(best_f1_threshold(no_detection))

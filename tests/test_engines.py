@@ -1,0 +1,187 @@
+"""Engines: the same graph gives the same numbers, and numbers that are none stop here."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from boxray.core.errors import ModelError
+from boxray.engines import open_session, require_finite
+
+ENGINES = ["openvino", "onnxruntime"]
+EACH_ENGINE = pytest.mark.parametrize("engine", ENGINES)
+SHAPE = (1, 3, 8, 6)
+
+
+def a_graph(*nodes, outputs, tensors=()):
+    """A graph from `pixels` to `outputs`, named with their shapes."""
+    return helper.make_model(
+        helper.make_graph(
+            list(nodes),
+            "tiny",
+            [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, SHAPE)],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+            [numpy_helper.from_array(values, name) for name, values in tensors],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
+    )
+
+
+@pytest.fixture(scope="module")
+def filters():
+    return np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory, filters):
+    """A convolution and its mean: two outputs."""
+    path = tmp_path_factory.mktemp("graphs") / "tiny.onnx"
+    model = a_graph(
+        helper.make_node("Conv", ["pixels", "filters"], ["maps"]),
+        helper.make_node("GlobalAveragePool", ["maps"], ["logits"]),
+        outputs={"maps": (1, 4, 6, 4), "logits": (1, 4, 1, 1)},
+        tensors=[("filters", filters)],
+    )
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(1).random(SHAPE, dtype=np.float32)
+
+
+def convolved(pixels, filters):
+    """The slow and obvious convolution."""
+    maps = np.zeros((1, 4, 6, 4))
+    for filter_, y, x in np.ndindex(4, 6, 4):
+        maps[0, filter_, y, x] = (pixels[0, :, y : y + 3, x : x + 3] * filters[filter_]).sum()
+    return maps
+
+
+@EACH_ENGINE
+def test_an_engine_gives_by_name_what_the_graph_computes(graph, pixels, filters, engine):
+    outputs = open_session(graph, engine).run(pixels)
+
+    maps = convolved(pixels, filters)
+    assert set(outputs) == {"maps", "logits"}
+    assert np.allclose(outputs["maps"], maps, atol=0.05)  # OpenVINO may compute in bfloat16
+    assert np.allclose(outputs["logits"][..., 0, 0], maps.mean(axis=(2, 3)), atol=0.05)
+
+
+def test_both_engines_give_the_same_numbers(graph, pixels):
+    ours, theirs = (open_session(graph, engine).run(pixels) for engine in ENGINES)
+
+    assert ours.keys() == theirs.keys()
+    assert all(ours[name].shape == theirs[name].shape for name in ours)
+    assert all(np.allclose(ours[name], theirs[name], atol=0.05) for name in ours)
+
+
+@EACH_ENGINE
+def test_an_output_stays_as_it_was_when_the_next_radiograph_is_read(graph, pixels, engine):
+    session = open_session(graph, engine)
+
+    first = session.run(pixels)["maps"]
+    kept = first.copy()
+    session.run(pixels * 0)
+
+    assert np.array_equal(first, kept)
+
+
+@EACH_ENGINE
+def test_several_threads_may_run_one_session(graph, pixels, engine):
+    session = open_session(graph, engine)
+    batches = [pixels * shade for shade in np.linspace(0, 1, 8, dtype=np.float32)]
+    expected = [session.run(batch)["maps"] for batch in batches]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda batch: session.run(batch)["maps"], batches * 10))
+
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected * 10, strict=True))
+
+
+@EACH_ENGINE
+def test_a_number_that_is_none_never_leaves_the_engine_e6(tmp_path, pixels, engine):
+    path = tmp_path / "log.onnx"
+    onnx.save(a_graph(helper.make_node("Log", ["pixels"], ["scores"]), outputs={"scores": SHAPE}), path)
+    session = open_session(path, engine)
+
+    with pytest.raises(ModelError, match="'scores'") as failure:
+        session.run(pixels - 1)
+
+    assert failure.value.code.name == "model.not_finite"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_number_that_is_none_among_many_is_seen(value):
+    values = np.zeros((2, 50), dtype=np.float32)
+    values[1, 49] = value
+
+    with pytest.raises(ModelError) as failure:
+        require_finite("scores", values)
+
+    assert failure.value.code.name == "model.not_finite"
+    assert failure.value.code.outcome == "FAILED"
+
+
+def test_finite_numbers_and_none_at_all_pass_as_they_are():
+    for values in (np.zeros((2, 3)), np.empty((0, 4))):
+        assert require_finite("scores", values) is values
+
+
+@EACH_ENGINE
+@pytest.mark.parametrize(
+    "batch",
+    [
+        pytest.param(np.zeros((1, 3, 8, 7), dtype=np.float32), id="another-size"),
+        pytest.param(np.zeros((3, 8, 6), dtype=np.float32), id="without-a-batch"),
+    ],
+)
+def test_a_batch_that_the_graph_does_not_take_is_a_fault_of_ours(graph, engine, batch):
+    with pytest.raises(ModelError, match=r"does not take float32 \("):
+        open_session(graph, engine).run(batch)
+
+
+@EACH_ENGINE
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="E4-empty"),
+        pytest.param(b"no graph at all", id="E4-torn"),
+        pytest.param(a_graph(helper.make_node("Nonesuch", ["pixels"], ["x"]), outputs={"x": SHAPE}), id="unknown-node"),
+    ],
+)
+def test_what_is_no_graph_is_a_model_error_in_every_engine(tmp_path, engine, content):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(content if isinstance(content, bytes) else content.SerializeToString())
+
+    with pytest.raises(ModelError, match=rf"{engine} does not accept the graph broken\.onnx"):
+        open_session(path, engine)
+
+
+@EACH_ENGINE
+def test_a_graph_that_is_not_there_is_a_model_error(tmp_path, engine):
+    with pytest.raises(ModelError, match=r"the graph gone\.onnx cannot be read"):
+        open_session(tmp_path / "gone.onnx", engine)
+
+
+@EACH_ENGINE
+def test_tensors_in_another_file_are_refused_because_no_hash_covers_them_e3(tmp_path, engine, filters):
+    model = a_graph(
+        helper.make_node("Conv", ["pixels", "filters"], ["maps"]),
+        outputs={"maps": (1, 4, 6, 4)},
+        tensors=[("filters", filters)],
+    )
+    path = tmp_path / "outside.onnx"
+    onnx.save_model(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+
+    with pytest.raises(ModelError, match=r"outside\.onnx has tensors in other files"):
+        open_session(path, engine)
+
+
+def test_an_engine_that_there_is_not_is_missed_with_those_that_there_are(graph):
+    with pytest.raises(ValueError, match="there is no engine 'tensorrt'; there are: openvino, onnxruntime"):
+        open_session(graph, "tensorrt")
