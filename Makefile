@@ -1,9 +1,10 @@
 # `make` alone lists what there is. Prerequisites: make and Python 3.11, 3.12 or 3.13; nothing else.
 VENV := .venv
 BIN := $(VENV)/bin
-# The first Python that fits, or the one you name: make PYTHON=/path/to/python3.12 demo
-PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3.13 python3 python,$(shell command -v $(p) 2>/dev/null)))
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+# The first Python that runs and fits, or the one you name: make PYTHON=/path/to/python3.12 demo
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python; do \
+	$$p -c '$(FITS)' 2>/dev/null && { echo $$p; break; }; done)
 FILES ?=
 
 .DEFAULT_GOAL := help
@@ -15,7 +16,8 @@ help:  ## list the commands
 setup: $(VENV)/base.stamp  ## make the environment that reads radiographs (no torch, about 1.2 GB)
 
 $(VENV)/base.stamp: pyproject.toml constraints.txt
-	@$(PYTHON) -c '$(FITS)' 2>/dev/null || { echo "boxray needs Python 3.11, 3.12 or 3.13; found: $$($(PYTHON) --version 2>&1 || echo none). Name one: make PYTHON=/path/to/python3.12 setup"; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' 2>/dev/null || { echo "boxray needs Python 3.11, 3.12 or 3.13; \
+	found $$($(or $(PYTHON),python3) --version 2>&1 | head -n 1). Name one: make PYTHON=/path/to/python3.12 setup"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (about a minute) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
