@@ -94,6 +94,9 @@ def test_the_released_models_find_on_each_example_what_it_was_made_to_show(
 
     rows = {Path(str(row["file"])).stem: row for row in readings(capsys)}
     assert rows["refused"]["status"] == "REFUSED"
-    for finding in ("cardiomegaly", "tuberculosis", "effusion"):
-        assert finding in {det["finding"] for det in rows[finding]["detections"]}, finding  # type: ignore[attr-defined]
+    for finding in ("cardiomegaly", "tuberculosis"):
+        assert {det["finding"] for det in rows[finding]["detections"]} == {finding}  # type: ignore[attr-defined]
+    # The detector is too weak for effusion (see detection/README.md): there the classifier speaks alone.
+    cases = {row["finding"]: row["case"] for row in rows["effusion"]["agreement"]}  # type: ignore[attr-defined]
+    assert cases["effusion"] == "map_only"
     assert rows["no_finding"]["detections"] == []
