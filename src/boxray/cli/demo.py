@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -63,20 +64,25 @@ def examples() -> list[Path]:
 
 
 def _table(readings: list[Reading], label_space: LabelSpace) -> Table:
-    table = Table(title="Detector: best box per finding; classifier in brackets", title_justify="left")
-    table.add_column("finding")
+    table = Table("radiograph", "detector: best box of each finding", "classifier: scores over their thresholds")
     for reading in readings:
-        table.add_column(Path(reading.file).stem, justify="right")
-    for finding in label_space:
-        table.add_row(finding.display, *(_cell(reading, finding.key, label_space) for reading in readings))
+        table.add_row(Path(reading.file).name, *_said(reading, label_space))
+    silent = {key for reading in readings for key in reading.not_assessed.get("detector", ())}
+    names = ", ".join(finding.display for finding in label_space if finding.key in silent)
+    table.caption = f"Not assessed by the detector: {names}" if names else None
     return table
 
 
-def _cell(reading: Reading, key: str, label_space: LabelSpace) -> str:
+def _said(reading: Reading, label_space: LabelSpace) -> tuple[str, str]:
     if reading.status is not Outcome.RESULT:
-        return reading.status.value.lower()
-    state = reading.states(label_space)[key]
-    best = max((det.score for det in reading.detections if det.finding == key), default=None)
-    said = f"{best:.2f}" if best is not None else {"no box": "–", "not assessed": "n/a"}[state]
-    score = reading.scores.get(key)
-    return f"{said} [{score:.2f}]".replace("[", "(").replace("]", ")") if score is not None else said
+        return f"{reading.status.value} {reading.code}", ""
+    boxed: dict[str, float] = {}
+    for detection in reading.detections:  # by falling score
+        boxed.setdefault(detection.finding, detection.score)
+    thresholds = reading.models["classifier"].thresholds
+    scored = {key: score for key, score in reading.scores.items() if score >= thresholds[key]}
+    return _named(boxed, label_space) or "no box", _named(scored, label_space) or "none"
+
+
+def _named(scores: Mapping[str, float], label_space: LabelSpace) -> str:
+    return "\n".join(f"{label_space[key].display} {score:.2f}" for key, score in scores.items())

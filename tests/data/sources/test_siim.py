@@ -11,17 +11,22 @@ from making import write_chest, write_text
 ONE_BOX = "\"[{'x': 10.5, 'y': 20.0, 'width': 30.0, 'height': 40.0}]\""
 
 
-@pytest.mark.real
-def test_the_published_tables_have_7853_boxes_on_4294_of_6334_images(shared):
-    found = list(records(shared / "data" / "siim"))
+@pytest.fixture(scope="module")
+def published(shared):
+    """The records of the real tables."""
+    return list(records(shared / "data" / "siim"))
 
-    boxed = [record for record in found if record.boxes]
-    assert len(found) == 6334
-    assert sum(len(record.boxes) for record in found) == 7853
+
+@pytest.mark.real
+def test_the_published_tables_have_7853_boxes_on_4294_of_6334_images(published):
+    boxed = [record for record in published if record.boxes]
+
+    assert len(published) == 6334
+    assert sum(len(record.boxes) for record in published) == 7853
     assert len(boxed) == 4294
-    assert len({record.patient for record in found}) == 3261
-    assert sum(record.file is not None for record in found) == 5039
-    assert Counter(record.labels for record in found) == {
+    assert len({record.patient for record in published}) == 3261
+    assert sum(record.file is not None for record in published) == 5039
+    assert Counter(record.labels for record in published) == {
         ("Negative for Pneumonia",): 1736,
         ("Typical Appearance",): 3007,
         ("Indeterminate Appearance",): 1108,
@@ -31,8 +36,8 @@ def test_the_published_tables_have_7853_boxes_on_4294_of_6334_images(shared):
 
 
 @pytest.mark.real
-def test_one_published_box_starts_left_of_its_image_and_none_is_the_placeholder(shared):
-    corners = {(record.image, box.xyxy) for record in records(shared / "data" / "siim") for box in record.boxes}
+def test_one_published_box_starts_left_of_its_image_and_none_is_the_placeholder(published):
+    corners = {(record.image, box.xyxy) for record in published for box in record.boxes}
 
     outside = [(image, xyxy) for image, xyxy in corners if min(xyxy) < 0]
     assert [image for image, _ in outside] == ["6ea732c63929"]
