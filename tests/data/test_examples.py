@@ -76,7 +76,7 @@ def test_a_shipped_header_is_complete_and_valid(path: Path) -> None:
         assert keyword in ds
     assert ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID
     assert (ds.Modality, ds.BodyPartExamined, ds.ViewPosition, ds.BurnedInAnnotation) == ("DX", "CHEST", "PA", "NO")
-    assert "PixelData" in text
+    assert "Pixel Data" in text
 
 
 def test_no_two_shipped_files_share_an_identifier() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Annotated, ParamSpec
 
-import click
 import typer
 
 import boxray
@@ -23,9 +23,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("read")(read.read)
-app.command("demo")(demo.demo)
-app.command("doctor")(doctor.doctor)
+P = ParamSpec("P")
+
+
+def _leaving(command: Callable[P, int]) -> Callable[P, None]:
+    """A command that leaves with the code it returns."""
+
+    @wraps(command)
+    def leave(*args: P.args, **kwargs: P.kwargs) -> None:
+        raise typer.Exit(command(*args, **kwargs))
+
+    return leave
+
+
+app.command("read")(_leaving(read.read))
+app.command("demo")(_leaving(demo.demo))
+app.command("doctor")(_leaving(doctor.doctor))
 app.add_typer(data.app, name="data")
 app.add_typer(detection.app, name="detection")
 app.add_typer(classification.app, name="classification")
@@ -51,19 +64,13 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with an exit code of `Exit`."""
     try:
-        code = app(args=arguments, standalone_mode=False)
-    except click.UsageError as error:
-        error.show(sys.stderr)
-        sys.exit(Exit.USAGE)
-    except click.Abort:
-        sys.exit(130)
+        app(args=arguments, prog_name="boxray")  # leaves by itself; a usage error with 2
     except RecipeError as error:
         sys.exit(_said(error, Exit.USAGE))
     except InputError as error:
         sys.exit(_said(error, Exit.PARTLY))
     except BoxrayError as error:
         sys.exit(_said(error, Exit.ERROR))
-    sys.exit(code if isinstance(code, int) else Exit.DONE)
 
 
 def _said(error: BoxrayError, code: Exit) -> Exit:
