@@ -23,7 +23,7 @@ from boxray.data.datasets_file import DatasetsFile, SplitShares
 from boxray.data.manifest import BOX_COLUMNS, Manifest, forget
 from boxray.data.presence import presence_of
 from boxray.data.record import Record
-from boxray.data.sources import importer_of
+from boxray.data.sources import Download, importer_of
 from boxray.data.sources.files import PICTURES
 from boxray.data.split import patient_key, split_of
 from boxray.data.yolo_files import write_yolo_files
@@ -76,7 +76,7 @@ def build(
         audit = SourceAudit(card)
         people = entry.patients_of or name
         one = _SourceBuild(name, people, card, label_space, datasets.split, out, audit)
-        rows += one.run(importer_of(card.layout)(entry.root), entry.root, progress)
+        rows += one.run(importer_of(card.layout)(Download(entry.root, entry.pictures)), entry.root, progress)
         audit.close()
         audits.append(audit)
     manifest = Manifest(out, label_space, _image_table(rows, label_space), _box_table(rows))

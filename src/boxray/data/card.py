@@ -51,7 +51,7 @@ class Card(_Strict):
     frame: FrameRule
     patient: str
     boxes: dict[str, str]
-    """Raw box label -> finding, exact spelling."""
+    """Raw box label -> finding, exact spelling. Any finding may stand here; the label space picks and merges."""
     dropped_boxes: dict[str, str]
     """Raw box label -> why its boxes are left out."""
     exhaustive: tuple[str, ...]
@@ -61,6 +61,8 @@ class Card(_Strict):
     absent_without_label: tuple[str, ...]
     absent_because: dict[str, str]
     absent_by_assumption: dict[str, str]
+    splits: dict[str, Literal["train", "val", "test"]] = Field(default_factory=dict)
+    """Published part -> ours, where the published split is kept; an empty one deals patients by hash."""
     expected: Expected = Field(default_factory=Expected)
 
     @model_validator(mode="after")

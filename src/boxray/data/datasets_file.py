@@ -23,6 +23,8 @@ class SourceEntry(_Strict):
     card: str
     root: Path
     """Relative to the file that names it."""
+    pictures: Path | None = None
+    """Where its pictures lie if not below `root`; relative to the file that names it."""
     patients_of: str | None = None
     """The source whose patients these are too, under the same ids, so that both fall into the same split."""
 
@@ -88,7 +90,13 @@ def read_datasets_file(path: Path) -> DatasetsFile:
         raise DataError(f"{path.name}: {key}: {first['msg']}") from error
     base = path.resolve().parent
     sources = {
-        name: entry.model_copy(update={"root": (base / entry.root).resolve()}) for name, entry in parsed.sources.items()
+        name: entry.model_copy(
+            update={
+                "root": (base / entry.root).resolve(),
+                "pictures": (base / entry.pictures).resolve() if entry.pictures else None,
+            }
+        )
+        for name, entry in parsed.sources.items()
     }
     return parsed.model_copy(update={"sources": sources})
 

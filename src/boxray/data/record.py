@@ -35,3 +35,11 @@ class Record:
     labels: tuple[str, ...] | None = ()
     """Raw image-level labels; empty where the source looked and gives none, None where it says nothing by labels."""
     view: str | None = None
+    """``PA`` or ``AP`` where the tables say so."""
+    readers: tuple[str, ...] = ("published",)
+    """Who read the image, those who found nothing included."""
+    split: str | None = None
+    """The part of the published split it belongs to, in the source's own word; None where none is published."""
+    sex: str | None = None
+    """``F`` or ``M``, where published."""
+    age_years: int | None = None

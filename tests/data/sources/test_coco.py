@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from boxray.core.errors import DataError
+from boxray.data.sources import Download
 from boxray.data.sources.coco import NO_CATEGORY, records
 from making import write_chest, write_coco, write_text
 
 
 @pytest.mark.real
 def test_covid_lungs_has_1232_boxes_on_616_images_and_one_without_a_category(shared):
-    found = list(records(shared / "data" / "covid_lungs"))
+    found = list(records(Download(shared / "data" / "covid_lungs")))
 
     labels = [box.label for record in found for box in record.boxes]
     assert len(found) == 616
@@ -23,7 +24,7 @@ def test_covid_lungs_has_1232_boxes_on_616_images_and_one_without_a_category(sha
 
 @pytest.mark.real
 def test_the_frame_is_the_jsons_and_the_right_lung_is_on_the_left_of_the_image(shared):
-    for record in records(shared / "data" / "covid_lungs"):
+    for record in records(Download(shared / "data" / "covid_lungs")):
         corners = {box.label: np.array(box.xyxy) for box in record.boxes}
 
         assert all((box[2:] <= record.frame_wh).all() and (box >= 0).all() for box in corners.values())
@@ -41,7 +42,7 @@ def test_a_box_is_corner_and_size_in_the_frame_of_the_json(tmp_path):
     picture = write_chest(tmp_path / "images" / "b.webp-day1.jpg")
     write_text(tmp_path / "metadata.csv", "filename,patientid", "b.webp-day1.jpeg,p7")
 
-    first, second = records(tmp_path)
+    first, second = records(Download(tmp_path))
 
     assert (first.image, first.patient, first.file, first.boxes) == ("a", "a", None, ())
     assert (second.image, second.patient, second.file) == ("b.webp-day1", "p7", picture)
@@ -76,11 +77,11 @@ def test_what_is_no_coco_json_of_boxes_is_refused_before_any_image(tmp_path, con
     write_chest(tmp_path / "images" / "a.png")
 
     with pytest.raises(DataError, match=r"annotations\.json: not a COCO JSON of boxes"):
-        list(records(tmp_path))
+        list(records(Download(tmp_path)))
 
 
 def test_a_torn_json_is_refused(tmp_path):
     write_text(tmp_path / "annotations.json", '{"images": [')
 
     with pytest.raises(DataError, match=r"annotations\.json: not a COCO JSON"):
-        list(records(tmp_path))
+        list(records(Download(tmp_path)))

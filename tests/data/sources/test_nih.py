@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from boxray.core.errors import DataError
+from boxray.data.sources import Download
 from boxray.data.sources.nih import FRAME_WH, read_boxes, records
 from making import write_chest, write_text
 
@@ -68,7 +69,7 @@ def test_no_published_box_leaves_its_frame(forms):
 
 @pytest.mark.real
 def test_the_published_images_have_labels_and_731_of_them_lie_here(shared):
-    found = list(records(shared / "data" / "nih"))
+    found = list(records(Download(shared / "data" / "nih")))
 
     assert len(found) == 880
     assert sum(record.file is not None for record in found) == 731
@@ -128,7 +129,7 @@ def made_source(root, *entries):
 def test_a_record_is_an_image_with_all_its_boxes_its_labels_its_patient_and_its_file(tmp_path):
     root = made_source(tmp_path, "00000002_001.png,Effusion|Edema,0,1,57,M,AP,2682,2749,0.143,0.143")
 
-    first, second = records(root)
+    first, second = records(Download(root))
 
     assert (first.image, first.file, first.frame_wh) == ("00000001_000", None, (1024, 1024))
     assert (second.image, second.patient, second.view) == ("00000002_001", "00000002", "AP")
@@ -139,7 +140,7 @@ def test_a_record_is_an_image_with_all_its_boxes_its_labels_its_patient_and_its_
 
 def test_an_image_without_a_row_of_labels_is_not_one_without_labels(tmp_path):
     """Or the silence of a table would make six findings absent."""
-    first, _ = records(made_source(tmp_path))
+    first, _ = records(Download(made_source(tmp_path)))
 
     assert first.labels is None
     assert first.view is None

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from boxray.core.errors import DataError
+from boxray.data.sources import Download
 from boxray.data.sources.siim import read_boxes, records
 from making import write_chest, write_text
 
@@ -14,7 +15,7 @@ ONE_BOX = "\"[{'x': 10.5, 'y': 20.0, 'width': 30.0, 'height': 40.0}]\""
 @pytest.fixture(scope="module")
 def published(shared):
     """The records of the real tables."""
-    return list(records(shared / "data" / "siim"))
+    return list(records(Download(shared / "data" / "siim")))
 
 
 @pytest.mark.real
@@ -95,7 +96,7 @@ def made_source(root, *, sizes=("a,4256,3488", "b,2000,1000"), studies=("s1_stud
 
 
 def test_an_image_has_the_frame_of_its_dicom_the_label_of_its_study_and_the_placeholder_is_no_box(tmp_path):
-    boxed, unboxed = records(made_source(tmp_path))
+    boxed, unboxed = records(Download(made_source(tmp_path)))
 
     assert (boxed.image, boxed.patient, boxed.frame_wh) == ("a", "p1", (4256, 3488))
     assert boxed.labels == ("Typical Appearance",)
@@ -107,7 +108,7 @@ def test_an_image_has_the_frame_of_its_dicom_the_label_of_its_study_and_the_plac
 
 
 def test_a_patient_left_blank_does_not_make_one_patient_of_all_who_are(tmp_path):
-    _, blank = records(made_source(tmp_path))
+    _, blank = records(Download(made_source(tmp_path)))
 
     assert blank.patient == "b"
 
@@ -123,4 +124,4 @@ def test_a_patient_left_blank_does_not_make_one_patient_of_all_who_are(tmp_path)
 )
 def test_tables_that_do_not_fit_together_are_an_error_that_names_the_image(tmp_path, changes, message):
     with pytest.raises(DataError, match=message):
-        list(records(made_source(tmp_path, **changes)))
+        list(records(Download(made_source(tmp_path, **changes))))

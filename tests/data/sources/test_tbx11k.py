@@ -7,6 +7,7 @@ import pytest
 
 from boxray.core.errors import DataError
 from boxray.core.frames import ScaleShift
+from boxray.data.sources import Download
 from boxray.data.sources.tbx11k import read_xml, records
 from making import write_chest, write_text
 
@@ -26,7 +27,7 @@ def an_xml(path, *, size=("1756", "2022"), objects=(("ActiveTuberculosis", 1313,
 @pytest.fixture(scope="module")
 def published(shared):
     """The records of the real list."""
-    return list(records(shared / "data" / "tbx11k"))
+    return list(records(Download(shared / "data" / "tbx11k")))
 
 
 @pytest.mark.real
@@ -101,7 +102,7 @@ def test_the_label_is_the_folder_in_the_list_and_a_negative_has_no_xml(tmp_path)
     write_chest(tmp_path / "imgs" / "tb" / "tb0005.jpg")
     write_chest(tmp_path / "imgs" / "sick" / "s1.png")
 
-    found = {record.image: record for record in records(tmp_path)}
+    found = {record.image: record for record in records(Download(tmp_path))}
 
     assert {image: record.labels for image, record in found.items()} == {
         "h1": ("health",),

@@ -4,6 +4,7 @@ import pytest
 
 from boxray.core.errors import DataError
 from boxray.data.card import load_label_space
+from boxray.data.sources import Download
 from boxray.data.sources.yolo import MISSING_LABELS, read_names, read_patients, read_rows, records
 from making import write_chest, write_text
 
@@ -13,7 +14,7 @@ NAMES = ("covid", "effusion")
 @pytest.mark.real
 def test_covid_gb_has_159_boxes_on_72_images_of_55_patients(shared):
     """Its metadata.csv ends every row, but not its header's meaning, with an extra comma."""
-    found = list(records(shared / "data" / "covid_gb"))
+    found = list(records(Download(shared / "data" / "covid_gb")))
 
     labels = [box.label for record in found for box in record.boxes]
     assert len(found) == 72
@@ -122,7 +123,7 @@ def test_an_empty_label_file_says_that_somebody_looked_and_a_missing_one_says_no
     write_text(tmp_path / "labels" / "boxed.txt", "6 0.5 0.5 0.1 0.1")
     write_text(tmp_path / "labels" / "empty.txt")
 
-    found = {record.image: record for record in records(tmp_path)}
+    found = {record.image: record for record in records(Download(tmp_path))}
 
     assert [box.label for box in found["boxed"].boxes] == ["effusion"]
     assert (found["empty"].boxes, found["empty"].labels) == ((), ())
@@ -134,7 +135,7 @@ def test_labels_without_their_picture_are_named_too(tmp_path):
     write_text(tmp_path / "labels" / "here.txt")
     write_text(tmp_path / "labels" / "gone.txt", "0 0.5 0.5 0.1 0.1")
 
-    found = {record.image: record for record in records(tmp_path)}
+    found = {record.image: record for record in records(Download(tmp_path))}
 
     assert found["gone"].file is None
     assert len(found["gone"].boxes) == 1
@@ -147,7 +148,7 @@ def test_the_usual_folders_of_splits_are_looked_into_and_the_class_list_of_label
     write_text(tmp_path / "labels" / "val" / "b.txt")
     write_text(tmp_path / "labels" / "classes.txt", "edema", "pneumonia")
 
-    found = {record.image: record for record in records(tmp_path)}
+    found = {record.image: record for record in records(Download(tmp_path))}
 
     assert set(found) == {"a", "b"}
     assert len(found["a"].boxes) == 1

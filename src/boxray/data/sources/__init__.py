@@ -1,19 +1,19 @@
 """Importers, one per published layout. The registry is a table one can read.
 
-An importer takes the folder of a download and yields one `Record` per image that the tables name,
+An importer takes a download and yields one `Record` per image that the tables name,
 in the order of the image's id. It maps nothing and drops nothing: that is the card's business.
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from boxray.core.errors import DataError
 from boxray.data.record import Record
 from boxray.data.sources import coco, nih, siim, tbx11k, yolo
+from boxray.data.sources.files import Download
 
-Importer = Callable[[Path], Iterator[Record]]
+Importer = Callable[[Download], Iterator[Record]]
 
 LAYOUTS: Final = MappingProxyType(
     {
@@ -37,4 +37,4 @@ def importer_of(layout: str) -> Importer:
     return LAYOUTS[layout]
 
 
-__all__ = ["LAYOUTS", "Importer", "importer_of"]
+__all__ = ["LAYOUTS", "Download", "Importer", "importer_of"]

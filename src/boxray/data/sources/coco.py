@@ -13,19 +13,19 @@ from typing import Any
 
 from boxray.core.errors import DataError
 from boxray.data.record import RawBox, Record
-from boxray.data.sources.files import pictures_by_stem, require
+from boxray.data.sources.files import Download
 from boxray.data.sources.yolo import read_patients
 
 NO_CATEGORY = "(none)"
 
 
-def records(root: Path) -> Iterator[Record]:
+def records(download: Download) -> Iterator[Record]:
     """One record per image of the JSON.
 
     Raises:
         DataError: If the file is no such JSON, or a box belongs to no image of it.
     """
-    table = require(root, "annotations.json")
+    table = download.table("annotations.json")
     try:
         content: dict[str, Any] = json.loads(table.read_text(encoding="utf-8"))
         names = {row["id"]: row["name"] for row in content["categories"]}
@@ -42,8 +42,8 @@ def records(root: Path) -> Iterator[Record]:
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{table.name}: not a COCO JSON of boxes: {error!r}") from error
-    pictures = pictures_by_stem(require(root, "images"))
-    patients = read_patients(root)
+    pictures = download.pictures_in("images")
+    patients = read_patients(download.root)
     for stem, frame_wh, image_boxes in images:
         yield Record(
             image=stem,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,34 @@ import pandas as pd
 from boxray.core.errors import DataError
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom"})
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A source as it lies on disk."""
+
+    root: Path
+    """Its tables, and its pictures too unless `pictures` says otherwise."""
+    pictures: Path | None = None
+    """Where the pictures lie if another source holds them, such as those of NIH that ChestX-Det reads again."""
+
+    def table(self, *names: str) -> Path:
+        """The first of some names that exists below the root.
+
+        Raises:
+            DataError: If none does; the message says which were expected.
+        """
+        return require(self.root, *names)
+
+    def pictures_in(self, *names: str) -> dict[str, Path]:
+        """Pictures by stem, in the first of some folders that is there; none where none is: tables come alone too.
+
+        Raises:
+            DataError: If two pictures have the same stem.
+        """
+        folders = [self.pictures] if self.pictures else [self.root / name for name in names]
+        here = next((folder for folder in folders if folder.is_dir()), None)
+        return {} if here is None else pictures_by_stem(here)
 
 
 def pictures_by_stem(folder: Path) -> dict[str, Path]:

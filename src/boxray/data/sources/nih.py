@@ -14,7 +14,7 @@ from pathlib import Path
 
 from boxray.core.errors import DataError
 from boxray.data.record import RawBox, Record
-from boxray.data.sources.files import pictures_by_stem, read_table, read_text, require
+from boxray.data.sources.files import Download, read_table, read_text
 
 FRAME_WH = (1024, 1024)
 
@@ -50,11 +50,11 @@ def read_labels(table: Path) -> dict[str, tuple[tuple[str, ...], str]]:
     return {Path(image).stem: (tuple(labels.split("|")), view) for image, labels, view in rows}
 
 
-def records(root: Path) -> Iterator[Record]:
+def records(download: Download) -> Iterator[Record]:
     """One record per image with a box. Of an image without a row of labels nothing is said by labels."""
-    boxes = read_boxes(require(root, "BBox_List_2017.csv"))
-    labels = read_labels(require(root, "Data_Entry_2017_v2020.csv.gz", "Data_Entry_2017_v2020.csv"))
-    pictures = pictures_by_stem(require(root, "images"))
+    boxes = read_boxes(download.table("BBox_List_2017.csv"))
+    labels = read_labels(download.table("Data_Entry_2017_v2020.csv.gz", "Data_Entry_2017_v2020.csv"))
+    pictures = download.pictures_in("images")
     for image in sorted(boxes):
         raw_labels, view = labels.get(image, (None, None))
         yield Record(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from boxray.core.errors import DataError
 from boxray.data.record import RawBox, Record
-from boxray.data.sources.files import pictures_by_stem, read_table, require
+from boxray.data.sources.files import Download, read_table
 
 APPEARANCES = (
     "Negative for Pneumonia",
@@ -37,22 +37,22 @@ def read_boxes(text: str) -> tuple[RawBox, ...]:
     return tuple(RawBox("opacity", (x, y, x + width, y + height)) for x, y, width, height in sides)
 
 
-def records(root: Path) -> Iterator[Record]:
+def records(download: Download) -> Iterator[Record]:
     """One record per image of the image-level table; its label is the appearance of its study.
 
     Raises:
         DataError: If an image has no original size or no study in the other tables.
     """
-    images = read_table(require(root, "train_image_level.csv"), ["id", "boxes", "StudyInstanceUID"])
-    studies = read_table(require(root, "train_study_level.csv"), ["id", *APPEARANCES])
-    meta = read_table(require(root, "train_meta.csv"), ["imageid", "patientid"])
+    images = read_table(download.table("train_image_level.csv"), ["id", "boxes", "StudyInstanceUID"])
+    studies = read_table(download.table("train_study_level.csv"), ["id", *APPEARANCES])
+    meta = read_table(download.table("train_meta.csv"), ["imageid", "patientid"])
     patients = dict(zip(meta["imageid"], meta["patientid"], strict=True))
-    frames = _read_sizes(require(root, "original_sizes.csv"))
+    frames = _read_sizes(download.table("original_sizes.csv"))
     appearance = {
         study.removesuffix("_study"): tuple(name for name, is_so in zip(APPEARANCES, row, strict=True) if is_so == "1")
         for study, *row in studies.itertuples(index=False)
     }
-    pictures = pictures_by_stem(require(root, "train"))
+    pictures = download.pictures_in("train")
     for row in images.sort_values("id").itertuples(index=False):
         image = row.id.removesuffix("_image")
         if image not in frames:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from boxray.core.errors import DataError
 from boxray.data.record import RawBox, Record
-from boxray.data.sources.files import pictures_by_stem, read_text, require
+from boxray.data.sources.files import Download, read_text
 
 
 def read_xml(path: Path) -> tuple[tuple[int, int], tuple[RawBox, ...]]:
@@ -51,11 +51,11 @@ def _text(node: ET.Element, path: str) -> str:
     return found.strip()
 
 
-def records(root: Path) -> Iterator[Record]:
+def records(download: Download) -> Iterator[Record]:
     """One record per film of the training list; its label is the list's folder (tb, sick, health)."""
-    listed = read_text(require(root, "lists/TBX11K_train.txt")).split()
-    pictures = pictures_by_stem(require(root, "imgs"))
-    annotations = require(root, "annotations/xml")
+    listed = read_text(download.table("lists/TBX11K_train.txt")).split()
+    pictures = download.pictures_in("imgs")
+    annotations = download.table("annotations/xml")
     for name in sorted(listed):
         path = PurePosixPath(name)
         xml = annotations / f"{path.stem}.xml"

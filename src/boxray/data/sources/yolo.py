@@ -18,7 +18,7 @@ from boxray.core.boxes import yolo_to_xyxy
 from boxray.core.errors import DataError
 from boxray.data.card import load_label_space
 from boxray.data.record import RawBox, Record
-from boxray.data.sources.files import files_by_stem, pictures_by_stem, read_text, require
+from boxray.data.sources.files import Download, files_by_stem, read_text
 from boxray.data.yaml_file import read_yaml
 
 MISSING_LABELS = "label file missing"
@@ -94,12 +94,12 @@ def read_patients(root: Path) -> dict[str, str]:
     return {Path(row["filename"]).stem: row["patientid"] for row in table if row["filename"] and row["patientid"]}
 
 
-def records(root: Path) -> Iterator[Record]:
+def records(download: Download) -> Iterator[Record]:
     """One record per picture or label file."""
-    names = read_names(root)
-    patients = read_patients(root)
-    pictures = pictures_by_stem(require(root, "images"))
-    labels = files_by_stem(require(root, "labels"), frozenset({".txt"}), "label files")
+    names = read_names(download.root)
+    patients = read_patients(download.root)
+    pictures = download.pictures_in("images")
+    labels = files_by_stem(download.table("labels"), frozenset({".txt"}), "label files")
     for stem in sorted(pictures.keys() | labels.keys() - NO_LABELS):
         path = labels.get(stem)
         yield Record(
