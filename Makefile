@@ -6,6 +6,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python; do \
 	$$p -c '$(FITS)' 2>/dev/null && { echo $$p; break; }; done)
 FILES ?=
+BENCH ?= reading
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check fmt bench clean
@@ -47,8 +48,8 @@ fmt: $(VENV)/dev.stamp  ## format, and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp  ## how fast a radiograph is read, and against what
-	@$(BIN)/python tests/benchmarks/reading.py
+bench: $(VENV)/dev.stamp  ## how fast a radiograph is read, and against what (BENCH=data: a million images)
+	@$(BIN)/python tests/benchmarks/$(BENCH).py
 
 clean:  ## remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -32,7 +32,11 @@ def image_row(number: int, split: str, cells: dict[str, tuple[str, str]], *, sou
         "height": 256,
         "sha256": f"{number:064x}",
         "view": None,
+        "sex": None,
+        "age_years": None,
+        "aside": "",
         "copies": "",
+        "readers": f"{source}/published",
     }
     for key, (presence, rule) in cells.items():
         row |= {f"presence_{key}": presence, f"rule_{key}": rule}
@@ -42,7 +46,8 @@ def image_row(number: int, split: str, cells: dict[str, tuple[str, str]], *, sou
 def box_row(image_id: str, finding: str, xyxy: tuple[float, float, float, float]) -> dict[str, Any]:
     """One row of the box table."""
     corners = dict(zip(("x1", "y1", "x2", "y2"), xyxy, strict=True))
-    return {"image_id": image_id, "finding": finding, **corners, "reader": "published", "raw_label": finding}
+    votes = {"votes": 1, "n_readers": 1, "readers": "made/published"}
+    return {"image_id": image_id, "finding": finding, **corners, **votes, "raw_label": finding}
 
 
 def manifest_of(

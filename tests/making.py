@@ -15,9 +15,14 @@ from boxray.data.card import Card
 SIX = ("a", "b", "c", "d", "e", "f")
 
 
+def a_finding(key: str, **changes: Any) -> Finding:
+    """A finding of which only the key matters."""
+    return Finding(key, key.title(), "the place", "#4477AA", **changes)
+
+
 def label_space(*keys: str) -> LabelSpace:
     """A label space of these findings, named and coloured somehow."""
-    return LabelSpace("made", tuple(Finding(key, key.title(), "the place", "#4477AA") for key in keys))
+    return LabelSpace("made", tuple(a_finding(key) for key in keys))
 
 
 def a_card(**changes: Any) -> Card:
@@ -50,7 +55,7 @@ def a_card_mapping(**changes: Any) -> dict[str, Any]:
 def chest(size_wh: tuple[int, int] = (256, 256), seed: int = 0) -> np.ndarray:
     """A drawn frontal chest, uint8 of shape ``(H, W)``: bright spine and abdomen, dark lungs and corners.
 
-    Another seed gives another picture: noise of some shades lies on it.
+    Another seed gives another film: soft shades of its own, and noise. The same seed at another size is a copy.
     """
     width, height = size_wh
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
@@ -59,8 +64,10 @@ def chest(size_wh: tuple[int, int] = (256, 256), seed: int = 0) -> np.ndarray:
         shade[np.hypot((x - centre) / 0.13, (y - 0.42) / 0.28) < 1] = 0.15
     shade[(y > 0.72) & (np.abs(x - 0.5) < 0.38)] = 0.85
     shade[np.abs(x - 0.5) < 0.06] = 0.9
-    noise = np.random.default_rng(seed).integers(0, 8, shade.shape)
-    return (shade * 240 + noise).astype(np.uint8)
+    rng = np.random.default_rng(seed)
+    tissue = cv2.resize(rng.random((12, 12)), size_wh, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    noise = rng.integers(0, 8, shade.shape)
+    return (shade * 200 + 40 * tissue + noise).astype(np.uint8)
 
 
 def write_chest(path: Path, size_wh: tuple[int, int] = (256, 256), seed: int = 0) -> Path:

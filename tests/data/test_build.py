@@ -10,11 +10,15 @@ import yaml
 
 from boxray.core.errors import DataError
 from boxray.core.findings import Presence
+from boxray.data.audit import SourceAudit
 from boxray.data.build import build
 from boxray.data.datasets_file import read_datasets_file
+from boxray.data.gather import Gatherer
 from boxray.data.manifest import Manifest
+from boxray.data.pictures import Shelf
+from boxray.data.record import Record
 from boxray.imaging.read import decode
-from making import chest, write_card, write_chest, write_coco, write_text
+from making import a_card, chest, label_space, write_card, write_chest, write_coco, write_text
 
 LUNGS = """
 name: lungs
@@ -39,7 +43,8 @@ def a_project(folder, sources, *, label_space="chest8", cards=None, **changes):
 
     def build_into(name="built"):
         datasets = read_datasets_file(folder / "datasets.yaml")
-        return build(datasets, folder / name, cards=folder / "cards" if cards else None)
+        built = build(datasets, folder / name, cards=folder / "cards" if cards else None)
+        return built.manifest, list(built.books.values())
 
     return build_into
 
@@ -127,7 +132,7 @@ def make_yolo(root):
     colour = np.stack([chest(seed=10), chest(seed=11) // 2, chest(seed=12) // 3], axis=2)
     assert cv2.imwrite(str(root / "images" / "photo.png"), colour)
     write_text(root / "labels" / "photo.txt", "6 0.5 0.5 0.25 0.5")
-    write_chest(root / "images" / "tiny.png", (200, 200), seed=13)
+    write_chest(root / "images" / "tiny.png", (100, 200), seed=13)
     write_text(root / "labels" / "tiny.txt")
 
 
@@ -148,7 +153,7 @@ def test_every_image_that_a_table_names_is_built_or_counted_with_its_reason(many
     assert books == {
         "nih": (3, 1, {"image.truncated": 1, "not on disk": 1}),
         "tbx11k": (4, 3, {"not on disk": 1}),
-        "siim": (3, 2, {"a copy of an image that is kept, pixel by pixel": 1}),
+        "siim": (3, 2, {"a copy of an image that is kept: pixel by pixel": 1}),
         "yolo": (3, 1, {"image.colour": 1, "image.too_small": 1}),
     }
 
@@ -162,7 +167,7 @@ def test_every_box_that_a_table_names_is_built_or_counted_with_its_reason(many_s
             4,
             1,
             {
-                "Nodule: not one of the findings": 1,
+                "Nodule: not asked for": 1,
                 "on an image left out: image.truncated": 1,
                 "on an image left out: not on disk": 1,
             },
@@ -191,7 +196,7 @@ def test_boxes_land_in_pixels_of_the_picture_with_x_and_y_scaled_separately(many
     assert boxes_on(manifest, "nih:00000001_000")["cardiomegaly"] == pytest.approx((160, 320, 480, 480))
     tuberculosis = boxes_on(manifest, "tbx11k:tb0005")["tuberculosis"]
     assert tuberculosis == pytest.approx((382.834, 127.873, 423.071, 172.439), abs=1e-3)
-    assert boxes_on(manifest, "siim:b")["covid"] == pytest.approx((0, 25.6, 128, 128))
+    assert boxes_on(manifest, "siim:a")["covid"] == pytest.approx((0, 25.6, 128, 128))
     assert boxes_on(manifest, "yolo:wide")["effusion"] == pytest.approx((192, 64, 320, 192))
 
 
@@ -201,12 +206,13 @@ def test_a_box_over_the_edge_is_clipped_and_remarked(many_sources):
     assert audits["siim"].remarks == {"box clipped at the edge of the image": 1}
 
 
-def test_of_identical_pictures_the_boxed_one_stays_and_names_the_other(many_sources):
+def test_of_identical_pictures_the_first_stays_with_the_boxes_of_both_and_names_the_other(many_sources):
     manifest, _ = many_sources
 
-    assert image_row(manifest, "siim:b")["copies"] == "siim:a"
-    assert "siim:a" not in set(manifest.images["image_id"])
-    assert not (manifest.folder / "images" / "siim" / "a.png").exists()
+    assert image_row(manifest, "siim:a")["copies"] == "siim:b"
+    assert set(boxes_on(manifest, "siim:a")) == {"covid"}
+    assert "siim:b" not in set(manifest.images["image_id"])
+    assert not (manifest.folder / "images" / "siim" / "b.png").exists()
 
 
 def test_presence_follows_the_cards(many_sources):
@@ -225,7 +231,7 @@ def test_presence_follows_the_cards(many_sources):
     )
     assert (sick["tuberculosis"], sick["effusion"]) == ("absent", "unknown")
     assert (empty["tuberculosis"], empty["pneumonia"]) == ("present", "unknown")
-    assert (presence("siim:b")["covid"], presence("siim:c")["covid"]) == ("boxed", "absent")
+    assert (presence("siim:a")["covid"], presence("siim:c")["covid"]) == ("boxed", "absent")
     assert presence("yolo:wide") == dict.fromkeys(manifest.label_space.keys, "unknown") | {
         "effusion": "boxed",
         "edema": "boxed",
@@ -280,9 +286,10 @@ def test_the_audit_travels_with_the_manifest(many_sources):
     about = json.loads((manifest.folder / "manifest.json").read_text(encoding="utf-8"))
 
     assert about["fingerprint"] == manifest.fingerprint
-    assert [books["source"] for books in about["sources"]] == list(audits)
-    assert about["sources"][0]["images"]["as_expected"] is False  # the card speaks of the published 880
-    assert "NIH Clinical Center" in about["sources"][0]["licence"]
+    sources = about["audit"]["sources"]
+    assert list(sources) == list(audits)
+    assert sources["nih"]["images"]["as_expected"] is False  # the card speaks of the published 880
+    assert "NIH Clinical Center" in sources["nih"]["licence"]
 
 
 def a_lung_project(folder, **changes):
@@ -314,7 +321,7 @@ def test_a_label_space_of_two_organs_runs_the_same_path(tmp_path):
         "left_lung": pytest.approx((150, 30, 225, 230)),
     }
     assert audit.boxes_dropped == {"(none): the table does not say which lung it is": 1}
-    assert (tmp_path / "built" / "labels" / "lungs" / "a.webp-day1.txt").read_text().split()[::5] == ["0", "1"]
+    assert (tmp_path / "built" / "labels" / "lungs" / "a.webp-day1.txt").read_text().split()[::5] == ["1", "0"]
 
 
 @pytest.mark.parametrize("n_findings", [1, 6, 8])
@@ -411,17 +418,15 @@ def test_a_box_that_could_not_be_built_does_not_make_its_finding_absent(tmp_path
     assert audit.boxes_dropped == {"degenerate: a side of 1 px or less in the image": 2}
 
 
-def test_a_corner_that_is_no_number_is_counted_and_not_clipped_to_the_edge_d1(tmp_path):
+def test_a_corner_that_is_no_number_is_refused_and_not_clipped_to_the_edge_d1(tmp_path):
     """Python's json reads Infinity and NaN."""
     path = write_coco(tmp_path / "source", ["Effusion"], [("a.png", 256, 256)], [(0, "Effusion", [1, 2, 3, 4])])
     path.write_text(path.read_text().replace("[1, 2, 3, 4]", "[1, 2, Infinity, 40]"))
     write_chest(tmp_path / "source" / "images" / "a.png")
     card = {"layout": "coco", "boxes": {"Effusion": "effusion"}}
 
-    manifest, (audit,) = a_project(tmp_path, {"made": {"card": "made", "root": "source"}}, cards={"made": card})()
-
-    assert audit.boxes_dropped == {"a corner is no finite number": 1}
-    assert manifest.boxes.empty
+    with pytest.raises(DataError, match="a corner is not finite"):
+        a_project(tmp_path, {"made": {"card": "made", "root": "source"}}, cards={"made": card})()
 
 
 def test_an_image_that_the_tables_name_twice_is_built_once_and_its_picture_stays(tmp_path):
@@ -473,17 +478,128 @@ def test_two_sources_of_the_same_people_fall_into_the_same_splits(tmp_path):
     assert shared_people.images["patient"].nunique() == len(names)
 
 
-def test_one_picture_of_two_sources_in_two_splits_stops_the_build_d8(tmp_path):
-    for source in ("first", "repost"):
+def test_one_film_under_the_names_of_two_sources_is_one_image_that_knows_both_readers_d8(tmp_path):
+    for source, row in (("first", "6 0.5 0.5 0.2 0.2"), ("repost", "7 0.25 0.25 0.2 0.2")):
         for seed in range(12):
             write_chest(tmp_path / source / "images" / f"{source}{seed}.png", seed=seed)
-            write_text(tmp_path / source / "labels" / f"{source}{seed}.txt")
+            write_text(tmp_path / source / "labels" / f"{source}{seed}.txt", row)
     sources = {name: {"card": "yolo", "root": name} for name in ("first", "repost")}
 
-    with pytest.raises(DataError, match=r"pictures of first and repost are in two splits.*split\.image_overlap"):
-        a_project(tmp_path, sources)()
+    manifest, (first, repost) = a_project(tmp_path, sources)()
 
-    assert not (tmp_path / "built" / "manifest.json").exists()
+    assert (first.images_built, repost.images_built) == (12, 0)
+    assert repost.images_dropped == {"a copy of an image that is kept: pixel by pixel, of first": 12}
+    assert set(manifest.images["readers"]) == {"first/published repost/published"}
+    assert set(boxes_on(manifest, "first:first3")) == {"effusion", "atelectasis"}
+    assert set(manifest.boxes["n_readers"]) == {2}
+    assert set(manifest.boxes["votes"]) == {1}
+
+
+def test_boxes_of_two_readers_become_one_and_each_readers_own_is_kept(tmp_path):
+    """Half the picture's size in the repost; the mean of the two boxes, worked by hand."""
+    write_chest(tmp_path / "first" / "images" / "a.png", (512, 512), seed=1)
+    write_text(tmp_path / "first" / "labels" / "a.txt", "6 0.5 0.5 0.5 0.5")
+    grey = cv2.imread(str(tmp_path / "first" / "images" / "a.png"), cv2.IMREAD_GRAYSCALE)
+    (tmp_path / "repost" / "images").mkdir(parents=True)
+    half = cv2.resize(grey, (256, 256), interpolation=cv2.INTER_AREA)
+    assert cv2.imwrite(str(tmp_path / "repost" / "images" / "b.png"), half)
+    write_text(tmp_path / "repost" / "labels" / "b.txt", "6 0.53125 0.5 0.5 0.5")
+    sources = {name: {"card": "yolo", "root": name} for name in ("repost", "first")}
+
+    manifest, _ = a_project(tmp_path, sources)()
+
+    (row,) = manifest.boxes.to_dict("records")
+    assert row["image_id"] == "first:a"  # the larger picture stays
+    assert (row["x1"], row["y1"], row["x2"], row["y2"]) == pytest.approx((136, 128, 392, 384))
+    assert (row["votes"], row["n_readers"], row["readers"]) == (2, 2, "first/published repost/published")
+    own = manifest.reader_boxes().set_index("reader")["x1"].to_dict()
+    assert own == {"first/published": pytest.approx(128), "repost/published": pytest.approx(144)}
+
+
+def test_a_film_that_seems_upside_down_is_kept_aside_for_review_and_is_in_no_part(tmp_path):
+    project = a_yolo_project(tmp_path, {"a": ["0 0.5 0.5 0.2 0.2"], "b": []})
+    path = tmp_path / "source" / "images" / "a.png"
+    assert cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+
+    manifest, (audit,) = project()
+
+    row = image_row(manifest, "made:a")
+    assert (row["aside"], row["split"]) == ("quality.polarity", "aside")
+    assert audit.remarks["put aside: quality.polarity"] == 1
+    assert not any("a.png" in (manifest.folder / f"{split}.txt").read_text() for split in ("train", "val", "test"))
+
+
+def test_a_second_build_decodes_only_what_has_changed(tmp_path):
+    a_yolo_project(tmp_path, {"a": ["0 0.5 0.5 0.2 0.2"], "b": [], "c": []})
+    (tmp_path / "source" / "images" / "c.png").write_bytes(b"no picture")
+    datasets = read_datasets_file(tmp_path / "datasets.yaml")
+
+    first = build(datasets, tmp_path / "built", cards=tmp_path / "cards")
+    again = build(datasets, tmp_path / "built", cards=tmp_path / "cards")
+    write_chest(tmp_path / "source" / "images" / "b.png", seed=99)
+    changed = build(datasets, tmp_path / "built", cards=tmp_path / "cards")
+
+    assert [built.audit.decoded for built in (first, again, changed)] == [3, 0, 1]
+    assert again.manifest.fingerprint == first.manifest.fingerprint != changed.manifest.fingerprint
+    assert again.books["made"].images_dropped == {"input.not_supported": 1}
+
+
+def test_a_picture_taken_from_the_built_set_is_made_again(tmp_path):
+    project = a_yolo_project(tmp_path, {"a": []})
+    manifest, _ = project()
+    (manifest.folder / manifest.images["picture"][0]).unlink()
+
+    project()
+
+    assert (manifest.folder / manifest.images["picture"][0]).is_file()
+
+
+def test_a_word_of_a_card_that_no_label_space_has_stops_the_build_with_the_nearest(tmp_path):
+    project = a_yolo_project(tmp_path, {"a": []}, card={"boxes": {"Effusion": "efusion"}})
+
+    with pytest.raises(DataError, match=r"card 'made' speaks of 'efusion'.*did you mean 'effusion'"):
+        project()
+
+
+@pytest.mark.parametrize("stem", ["../evil", "a/b", ".."])
+def test_an_image_id_that_is_no_file_name_is_left_out_and_leads_out_of_nothing(tmp_path, stem):
+    write_coco(tmp_path / "source", ["Effusion"], [("a.png", 256, 256)], [])
+    write_chest(tmp_path / "source" / "images" / "a.png")
+    audit = SourceAudit(a_card())
+    gatherer = Gatherer("made", "made", a_card(), label_space("effusion"), "key", Shelf(tmp_path / "built"), audit)
+    record = Record(stem, "p", tmp_path / "source" / "images" / "a.png", None)
+
+    gathered = gatherer.run([record], [], lambda _what, _n: None)
+
+    assert audit.images_dropped == {"its id is no name of a file": 1}
+    assert gathered.images.empty
+    assert not (tmp_path / "built").exists()
+
+
+def test_a_published_split_is_kept_where_the_card_says_so(tmp_path):
+    for seed, (part, name) in enumerate((("train", "a"), ("train", "b"), ("val", "c"), ("test", "d"))):
+        write_chest(tmp_path / "folder" / part / "normal" / f"{name}.png", seed=seed)
+    card = {"layout": "image_folder", "labels": {"normal": {"normal": "present"}}}
+    parts = {"splits": {"train": "train", "val": "val", "test": "test"}}
+    sources = {"made": {"card": "made", "root": "folder"}}
+
+    manifest, _ = a_project(tmp_path, sources, label_space="chest6", cards={"made": card | parts})()
+
+    assert sorted(manifest.images["split"].astype(str)) == ["test", "train", "train", "val"]
+    assert set(manifest.images["presence_normal"]) == {"present"}
+    assert set(manifest.images["rule_covid"]) == {"exclusive"}
+
+
+def test_the_audit_is_written_for_people_with_a_sheet_of_films(many_sources):
+    manifest, _ = many_sources
+
+    page = (manifest.folder / "AUDIT.md").read_text(encoding="utf-8")
+
+    assert "- patients in two splits: **0**" in page
+    assert "assumed absent: **tuberculosis**, because" in page
+    assert "| left out: image.truncated | 1 |  |" in page
+    for source in ("nih", "tbx11k", "siim", "yolo"):
+        assert cv2.imread(str(manifest.folder / "samples" / f"{source}.png")).shape[1] == 6 * 256
 
 
 @pytest.mark.parametrize("names", [{0: "effusion"}, {0: "pneumonia", 1: "edema"}], ids=["too-few", "another-order"])
@@ -528,7 +644,7 @@ def test_progress_is_told_image_by_image(tmp_path):
         progress=lambda source, n: told.append((source, n)),
     )
 
-    assert told == [("made", 1), ("made", 1)]
+    assert told == [("made", 1), ("made", 1), ("copies", 0)]
 
 
 def test_tables_hold_columns_that_the_manifest_names(many_sources):
@@ -537,7 +653,7 @@ def test_tables_hold_columns_that_the_manifest_names(many_sources):
     columns = pd.read_parquet(manifest.folder / "images.parquet").columns.tolist()
     named = ["image_id", "source", "image", "split", "patient", "picture", "width", "height", "sha256", "view"]
     cells = [f"{what}_{key}" for key in manifest.label_space.keys for what in ("presence", "rule")]
-    assert columns == [*named, "copies", *cells]
+    assert columns == [*named, "sex", "age_years", "aside", "copies", "readers", *cells]
 
 
 def linked(source, root, *, pictures, keep):
@@ -564,15 +680,13 @@ def test_the_real_tables_close_and_give_the_counts_that_the_cards_state(shared, 
     for name, (pictures, stems) in keep.items():
         linked(shared / "data" / name, tmp_path / name, pictures=pictures, keep=stems)
     published = {name: {"card": name, "root": name} for name in ("nih", "tbx11k", "siim")}
-    published["covid_gb"] = {"card": "yolo", "root": "covid_gb"}
-    write_text(tmp_path / "lungs.yaml", LUNGS)
+    published["covid_gb"] = {"card": "covid_gb", "root": "covid_gb"}
 
     manifest, audits = a_project(tmp_path, published)("findings")
     lungs, (lung_audit,) = a_project(
         tmp_path,
-        {"covid_lungs": {"card": "lungs", "root": "covid_lungs"}},
-        label_space=str(tmp_path / "lungs.yaml"),
-        cards={"lungs": LUNG_CARD},
+        {"covid_lungs": {"card": "covid_lungs", "root": "covid_lungs"}},
+        label_space="lungs",
     )("lungs")
 
     named = {audit.card.key: (audit.images_named, audit.boxes_named) for audit in [*audits, lung_audit]}
@@ -580,8 +694,8 @@ def test_the_real_tables_close_and_give_the_counts_that_the_cards_state(shared, 
         "nih": (880, 984),
         "tbx11k": (6600, 902),
         "siim": (6334, 7853),
-        "yolo": (72, 159),
-        "lungs": (616, 1232),
+        "covid_gb": (72, 159),
+        "covid_lungs": (616, 1232),
     }
     assert all(
         books["as_expected"] for audit in audits for books in (audit.to_json()["images"], audit.to_json()["boxes"])

@@ -9,7 +9,7 @@ import pytest
 from boxray.core.errors import DataError
 from boxray.core.findings import Presence
 from boxray.data.manifest import BOX_COLUMNS, Manifest
-from boxray.data.split import Split
+from boxray.data.split import PARTS, Split
 from making import label_space
 
 SPACE = label_space("effusion", "edema")
@@ -34,15 +34,16 @@ def a_manifest(folder, *, shift=0.0):
             "sha256": [f"{number:064x}" for number in range(4)],
             "view": [None, "PA", "AP", None],
             "copies": "",
+            "readers": "made/a made/b",
         }
         | {f"presence_{key}": values for key, values in PRESENCE.items()}
         | {f"rule_{key}": "none" for key in PRESENCE}
     )
     rows = [
-        ("made:0", "effusion", 1.0 + shift, 2.0, 30.25, 40.5, "published", "Effusion"),
-        ("made:1", "effusion", 0.1, 0.2, 1 / 3, 5.0, "published", "Effusion"),
-        ("made:1", "edema", 5.0, 6.0, 7.0, 8.0, "published", "Edema"),
-        ("made:1", "effusion", 9.0, 9.0, 11.0, 12.0, "published", "Effusion"),
+        ("made:0", "effusion", 1.0 + shift, 2.0, 30.25, 40.5, 1, 2, "made/a", "Effusion"),
+        ("made:1", "effusion", 0.1, 0.2, 1 / 3, 5.0, 1, 2, "made/a", "Effusion"),
+        ("made:1", "edema", 5.0, 6.0, 7.0, 8.0, 1, 2, "made/a", "Edema"),
+        ("made:1", "effusion", 9.0, 9.0, 11.0, 12.0, 1, 2, "made/a", "Effusion"),
     ]
     folder.mkdir(parents=True, exist_ok=True)
     return Manifest(folder, SPACE, images, pd.DataFrame(rows, columns=BOX_COLUMNS))
@@ -86,7 +87,7 @@ def test_a_change_of_what_the_tables_say_is_other_data(tmp_path, column):
 def test_a_split_has_its_images_and_their_boxes(tmp_path):
     manifest = a_manifest(tmp_path)
 
-    parts = {split: manifest.part(split) for split in Split}
+    parts = {split: manifest.part(split) for split in PARTS}
 
     assert {split: len(part.images) for split, part in parts.items()} == {"train": 2, "val": 1, "test": 1}
     assert {split: len(part.boxes) for split, part in parts.items()} == {"train": 4, "val": 0, "test": 0}

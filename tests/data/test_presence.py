@@ -5,10 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxray.core.errors import DataError
-from boxray.core.findings import Presence
+from boxray.core.findings import LabelSpace, Presence
 from boxray.data.card import load_card, load_label_space
-from boxray.data.presence import Cell, Rule, presence_of
-from making import a_card, label_space
+from boxray.data.presence import Cell, PresenceRules, Rule, contradicted, strongest
+from making import a_card, a_finding, label_space
+
+
+def presence_of(card, space, boxed, labels, lost=()):
+    """Cells of one image by finding."""
+    cells = PresenceRules(card, space).cells(boxed, None if labels is None else tuple(labels), lost)
+    return dict(zip(space.keys, cells, strict=True))
+
 
 KEYS = ("edema", "effusion", "covid")
 SPACE = label_space(*KEYS)
@@ -175,3 +182,53 @@ def test_a_label_space_of_any_size_gets_one_cell_per_finding(n_findings):
 
     assert tuple(cells) == keys
     assert cells["a"].presence is Presence.ABSENT
+
+
+CANCER = LabelSpace("cancer", (a_finding("pneumonia"), a_finding("lung_cancer", stands_for=("mass", "nodule"))))
+
+
+@pytest.mark.parametrize(
+    ("boxed", "labels", "expected"),
+    [
+        (["mass"], (), Cell(Presence.BOXED, Rule.BOX)),
+        ([], ("Nodule",), Cell(Presence.PRESENT, Rule.LABEL)),
+        ([], ("Healthy",), Cell(Presence.ABSENT, Rule.LABEL)),
+        ([], ("No mass",), Cell(Presence.UNKNOWN, Rule.NONE)),  # of the nodule nobody said anything
+    ],
+)
+def test_a_finding_that_stands_for_two_words_is_there_with_one_and_absent_only_without_both(boxed, labels, expected):
+    card = a_card(
+        labels={
+            "Nodule": {"nodule": Presence.PRESENT},
+            "No mass": {"mass": Presence.ABSENT},
+            "Healthy": {"mass": Presence.ABSENT, "nodule": Presence.ABSENT},
+        }
+    )
+
+    assert presence_of(card, CANCER, boxed, labels)["lung_cancer"] == expected
+
+
+def test_one_class_of_an_exclusive_label_space_rules_out_the_others_and_two_rule_out_nothing():
+    card = a_card(labels={"TB": {"tuberculosis": Presence.PRESENT}, "COVID": {"covid": Presence.PRESENT}})
+    space = load_label_space("chest6")
+
+    one, two = presence_of(card, space, [], ("TB",)), presence_of(card, space, [], ("TB", "COVID"))
+
+    assert one.pop("tuberculosis").presence is Presence.PRESENT
+    assert set(one.values()) == {Cell(Presence.ABSENT, Rule.EXCLUSIVE)}
+    assert two["normal"] == Cell(Presence.UNKNOWN, Rule.NONE)
+
+
+def test_of_two_readings_the_one_who_looked_everywhere_outweighs_a_label_mined_from_text():
+    text = Cell(Presence.PRESENT, Rule.LABEL), Cell(Presence.ABSENT, Rule.ASSUMPTION)
+    radiologist = Cell(Presence.ABSENT, Rule.EXHAUSTIVE), Cell(Presence.UNKNOWN, Rule.NONE)
+
+    assert strongest([text, radiologist]) == (radiologist[0], text[1])
+    assert contradicted([text, radiologist]) == [0]
+
+
+def test_an_assumption_contradicts_nobody():
+    assumed, boxed = (Cell(Presence.ABSENT, Rule.ASSUMPTION),), (Cell(Presence.BOXED, Rule.BOX),)
+
+    assert strongest([assumed, boxed]) == boxed
+    assert contradicted([assumed, boxed]) == []

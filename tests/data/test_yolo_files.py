@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from boxray.core.boxes import yolo_to_xyxy
 from boxray.data.manifest import BOX_COLUMNS, Manifest
+from boxray.data.sources.yolo import read_rows
 from boxray.data.yolo_files import label_file, write_yolo_files
 from making import SIX, label_space
 
@@ -27,7 +28,7 @@ def a_manifest(folder, keys, boxes, size_wh=(640, 512), stem=STEM):
             "height": size_wh[1],
         }
     )
-    rows = [(f"made:{stem}", *box, "published", "raw") for box in boxes]
+    rows = [(f"made:{stem}", *box, 1, 1, "made/published", "raw") for box in boxes]
     return Manifest(folder, label_space(*keys), images, pd.DataFrame(rows, columns=BOX_COLUMNS))
 
 
@@ -39,7 +40,7 @@ def rows_of(path):
 
 @st.composite
 def picture_with_boxes(draw):
-    size_wh = draw(st.tuples(st.integers(256, 1024), st.integers(256, 1024)))
+    size_wh = draw(st.tuples(st.integers(128, 5000), st.integers(128, 5000)))
     n = draw(st.integers(0, 4))
     boxes = []
     for _ in range(n):
@@ -51,7 +52,7 @@ def picture_with_boxes(draw):
 
 @given(picture_with_boxes())
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_label_files_read_back_are_the_same_boxes_to_a_hundredth_of_a_pixel(tmp_path, case):
+def test_label_files_read_back_are_the_same_boxes_to_a_millionth_of_a_pixel(tmp_path, case):
     size_wh, boxes = case
 
     write_yolo_files(a_manifest(tmp_path, SIX, boxes, size_wh))
@@ -60,7 +61,11 @@ def test_label_files_read_back_are_the_same_boxes_to_a_hundredth_of_a_pixel(tmp_
     assert classes == [SIX.index(finding) for finding, *_ in boxes]
     assert ((fractions >= 0) & (fractions <= 1)).all()
     expected = np.array([corners for _, *corners in boxes]).reshape(-1, 4)
-    assert np.allclose(yolo_to_xyxy(fractions, size_wh), expected, rtol=0, atol=0.01)
+    assert np.allclose(yolo_to_xyxy(fractions, size_wh), expected, rtol=0, atol=1e-6)
+    imported = read_rows(tmp_path / "labels" / "made" / f"{STEM}.txt", SIX)
+    assert [box.label for box in imported] == [finding for finding, *_ in boxes]
+    ours = np.array([box.xyxy for box in imported]).reshape(-1, 4) * np.tile(size_wh, 2)
+    assert np.allclose(ours, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("keys", [("nodule",), SIX, tuple("abcdefgh")], ids=len)

@@ -10,16 +10,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from boxray.cli.data_check import check
+from boxray.cli.data_download import download
 from boxray.cli.show import progress_bar
+from boxray.core.bench import bench_folder
 from boxray.core.findings import Presence
-from boxray.data.audit import SourceAudit
-from boxray.data.build import build as build_manifest
-from boxray.data.card import load_card
-from boxray.data.datasets_file import read_datasets_file
+from boxray.data.audit import ASSUMED, Audit
+from boxray.data.build import build as build_set
+from boxray.data.card import Card, load_card
+from boxray.data.datasets_file import DatasetsFile, SourceEntry, read_datasets_file
 from boxray.data.manifest import Manifest
-from boxray.data.split import Split
+from boxray.data.sources.files import PICTURES
+from boxray.data.split import PARTS
 
-app = typer.Typer(help="Build and inspect data sets.", no_args_is_help=True)
+app = typer.Typer(help="Build, check and inspect data sets.", no_args_is_help=True)
+app.command()(check)
+app.command()(download)
 
 DATASETS = Path("datasets.yaml")
 
@@ -28,39 +34,62 @@ DATASETS = Path("datasets.yaml")
 def build(
     out: Annotated[Path, typer.Option(help="Folder of the built set.")],
     datasets: Annotated[Path, typer.Option(help="Which sources, and where they lie.")] = DATASETS,
+    label_space: Annotated[
+        str | None,
+        typer.Option(help="Another label space than the file's: a name of data/label_spaces or a YAML file."),
+    ] = None,
     cards: Annotated[Path | None, typer.Option(help="A folder of your own cards.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the audit as JSON.")] = False,
 ) -> None:
-    """Sources to one manifest, pictures and YOLO files; prints the audit: what was dropped, and why."""
+    """Sources to one manifest, pictures and YOLO files; writes AUDIT.md: what was dropped, and why."""
+    what = read_datasets_file(datasets)
+    if label_space is not None:
+        what = what.model_copy(update={"label_space": label_space, "names": None})
     with progress_bar("images", None) as progress:
-        manifest, audits = build_manifest(
-            read_datasets_file(datasets),
+        built = build_set(
+            what,
             out,
             cards=cards,
             progress=lambda source, n: progress.update(0, advance=n, description=source),  # type: ignore[arg-type]
         )
-    report = [audit.to_json() for audit in audits]
     if as_json:
-        print(json.dumps(report, indent=2))
+        print(json.dumps(built.audit.to_json(), indent=2))
         return
     console = Console()
-    for audit in audits:
-        console.print(_audit_table(audit))
-    console.print(_count_table(manifest))
-    print(f"built set: {out}   fingerprint {manifest.fingerprint[:16]}")
+    console.print(_source_table(built.audit))
+    console.print(_count_table(built.manifest, built.audit))
+    print(f"built set: {out}   audit: {out / 'AUDIT.md'}   fingerprint {built.manifest.fingerprint[:16]}")
 
 
 @app.command()
 def sources(datasets: Annotated[Path, typer.Option(help="Which sources, and where they lie.")] = DATASETS) -> None:
-    """The sources in use: licence, boxed findings, and whether the folder is there."""
-    table = Table("source", "what", "boxed findings", "commercial use", "on disk")
-    for name, entry in read_datasets_file(datasets).sources.items():
-        card = load_card(entry.card)
-        boxed = ", ".join(sorted(set(card.boxes.values())))
-        table.add_row(
-            name, card.name, boxed, "yes" if card.commercial_use else "no", "yes" if entry.root.is_dir() else "no"
-        )
+    """Every source there is a card for: licence, findings, and what of it is in use and on disk."""
+    used = read_datasets_file(datasets) if datasets.is_file() else DatasetsFile(sources={})
+    entries = {entry.card: (name, entry) for name, entry in used.sources.items()}
+    table = Table("card", "what", "boxed", "by label only", "licence", "commercial", "in use as", "pictures on disk")
+    for path in sorted(bench_folder("data/cards").glob("*.yaml")):
+        card = load_card(path.stem)
+        name, entry = entries.get(card.key, ("–", None))
+        use = "yes" if card.commercial_use else "no"
+        table.add_row(card.key, card.name, *_annotated(card), card.licence, use, name, _on_disk(card, entry))
     Console().print(table)
+
+
+def _annotated(card: Card) -> tuple[str, str]:
+    """Findings with boxes, and those that only image-level labels name."""
+    boxed = set(card.boxes.values())
+    labelled = {word for stated in card.labels.values() for word in stated}
+    return ", ".join(sorted(boxed)) or "–", ", ".join(sorted(labelled - boxed)) or "–"
+
+
+def _on_disk(card: Card, entry: SourceEntry | None) -> str:
+    if entry is None:
+        return "–"
+    folder = entry.pictures or entry.root
+    if not folder.is_dir():
+        return "folder is missing"
+    n_pictures = sum(path.suffix.lower() in PICTURES for path in folder.rglob("*"))
+    return f"{n_pictures} of {card.expected.images}" if card.expected.images else str(n_pictures)
 
 
 @app.command("examples")
@@ -75,28 +104,24 @@ def make_examples(
     make(shared, out, seed)
 
 
-def _audit_table(audit: SourceAudit) -> Table:
-    books = audit.to_json()
-    table = Table("what", "images", "boxes", title=f"{audit.card.name}", title_justify="left")
-    images, boxes = books["images"], books["boxes"]
-    table.add_row("stated by the card", str(images["expected"] or "–"), str(boxes["expected"] or "–"))
-    table.add_row("named by the tables", str(images["named"]), str(boxes["named"]))
-    for reason, n_images in images["dropped"].items():
-        table.add_row(f"  left out: {reason}", str(n_images), "")
-    for reason, n_boxes in boxes["dropped"].items():
-        table.add_row(f"  left out: {reason}", "", str(n_boxes))
-    table.add_row("built", str(images["built"]), str(boxes["built"]))
-    for remark, n in books["remarks"].items():
-        table.add_row(f"  remark: {remark}", "", str(n))
+def _source_table(audit: Audit) -> Table:
+    table = Table("source", "images named", "built", "left out", "boxes named", "built", "left out", "as the card")
+    for name, books in audit.sources.items():
+        images, boxes = books["images"], books["boxes"]
+        sides = [
+            str(number)
+            for side in (images, boxes)
+            for number in (side["named"], side["built"], sum(side["dropped"].values()))
+        ]
+        table.add_row(name, *sides, "yes" if images["as_expected"] and boxes["as_expected"] else "NO")
     return table
 
 
-def _count_table(manifest: Manifest) -> Table:
-    table = Table("finding", *Presence, *(f"boxes {split}" for split in Split), title="Images and boxes")
-    per_split = manifest.boxes.merge(manifest.images[["image_id", "split"]], on="image_id")
+def _count_table(manifest: Manifest, audit: Audit) -> Table:
+    states = [*(presence.value for presence in Presence), ASSUMED]
+    table = Table("finding", *states, *(f"boxes {split}" for split in PARTS), title="Images and boxes")
     for finding in manifest.label_space:
-        presence = manifest.images[f"presence_{finding.key}"].value_counts()
-        boxes = per_split[per_split["finding"] == finding.key]["split"].value_counts()
-        cells = [str(presence.get(value.value, 0)) for value in Presence]
-        table.add_row(finding.display, *cells, *(str(boxes.get(split.value, 0)) for split in Split))
+        counts = [sum(source[finding.key][state] for source in audit.presence.values()) for state in states]
+        boxes = [audit.boxes[finding.key][split.value] for split in PARTS]
+        table.add_row(finding.display, *map(str, counts), *map(str, boxes))
     return table

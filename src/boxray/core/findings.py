@@ -38,9 +38,11 @@ class Finding:
     """``#RRGGBB``."""
     code: tuple[str, str, str] | None = None
     """DICOM code (value, scheme, meaning), or None where none has been checked: then no SR names it."""
+    stands_for: tuple[str, ...] = ()
+    """Findings of the cards that count as this one, such as mass and nodule for ``lung_cancer``; empty: only itself."""
 
     def __post_init__(self) -> None:
-        words = (self.key, self.display, self.box, self.colour, *(self.code or ()))
+        words = (self.key, self.display, self.box, self.colour, *(self.code or ()), *self.stands_for)
         if not (self.key and all(isinstance(word, str) for word in words)):  # YAML reads a bare `no` as False
             raise ValueError(f"a finding needs a key, and words for all it says, got {words}")
         if not re.fullmatch(r"#[0-9A-Fa-f]{6}", self.colour):
@@ -53,11 +55,20 @@ class LabelSpace:
 
     name: str
     findings: tuple[Finding, ...]
+    exclusive: bool = False
+    """Whether an image is of one class only, so that a class that is there rules out the others."""
 
     def __post_init__(self) -> None:
         keys = [finding.key for finding in self.findings]
         if not keys or len(set(keys)) != len(keys):
             raise ValueError(f"a label space needs findings with different keys, got {keys}")
+        words = [word for finding in self.findings for word in members(finding)]
+        if len(set(words)) != len(words):
+            raise ValueError(f"two findings of {self.name!r} stand for the same word of the cards: {sorted(words)}")
+
+    def finding_for(self, word: str) -> str | None:
+        """The finding that a card's word counts as, or None where this label space does not ask for it."""
+        return next((finding.key for finding in self.findings if word in members(finding)), None)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -106,7 +117,11 @@ class LabelSpace:
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for YAML and JSON; `from_mapping` reads it back."""
-        return {"name": self.name, "findings": [asdict(finding) for finding in self.findings]}
+        return {
+            "name": self.name,
+            "findings": [asdict(finding) for finding in self.findings],
+            "exclusive": self.exclusive,
+        }
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> LabelSpace:
@@ -116,9 +131,17 @@ class LabelSpace:
             ValueError: If a key is unknown or missing, or a value is none that can stand there.
         """
         try:
-            return cls(str(mapping["name"]), tuple(_finding(row) for row in mapping["findings"]))
+            exclusive = mapping.get("exclusive", False)
+            if not isinstance(exclusive, bool):
+                raise ValueError(f"'exclusive' is true or false, got {exclusive!r}")
+            return cls(str(mapping["name"]), tuple(_finding(row) for row in mapping["findings"]), exclusive)
         except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"not a label space, which has a name and findings: {error}") from error
+
+
+def members(finding: Finding) -> tuple[str, ...]:
+    """The words of the cards that a finding counts: those it stands for, or its own key."""
+    return finding.stands_for or (finding.key,)
 
 
 def _finding(row: Mapping[str, Any]) -> Finding:
@@ -127,4 +150,7 @@ def _finding(row: Mapping[str, Any]) -> Finding:
         if isinstance(code, str) or len(code) != 3:
             raise ValueError(f"the code of a finding is value, scheme and meaning, got {code!r}")
         code = tuple(str(part) for part in code)
-    return Finding(**{**row, "code": code})
+    stands_for = row.get("stands_for") or ()
+    if isinstance(stands_for, str):
+        raise ValueError(f"'stands_for' is a list of words, got {stands_for!r}")  # noqa: TRY004 - told as all the others
+    return Finding(**{**row, "code": code, "stands_for": tuple(stands_for)})

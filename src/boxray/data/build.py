@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Iterable
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from boxray.core.arrays import ByteArray
-from boxray.core.boxes import box_area, clip_boxes
-from boxray.core.errors import DataError, InputError
-from boxray.core.findings import LabelSpace
-from boxray.core.frames import ScaleShift
-from boxray.data.audit import SourceAudit
+from boxray.core.arrays import IntArray
+from boxray.core.bench import bench_folder
+from boxray.core.errors import DataError
+from boxray.core.findings import LabelSpace, Presence, members
+from boxray.data.audit import Audit, SourceAudit, audit_of
+from boxray.data.audit_page import write_audit
 from boxray.data.card import Card, load_card, load_label_space
-from boxray.data.datasets_file import DatasetsFile, SplitShares
-from boxray.data.manifest import BOX_COLUMNS, Manifest, forget
-from boxray.data.presence import presence_of
-from boxray.data.record import Record
+from boxray.data.consensus import fuse_table
+from boxray.data.datasets_file import DatasetsFile, SourceEntry
+from boxray.data.gather import Gathered, Gatherer, Progress, together
+from boxray.data.likeness import SIDE_PX, near_copies
+from boxray.data.manifest import BOX_COLUMNS, IMAGE_COLUMNS, Manifest, forget
+from boxray.data.merge import Merged, merge_copies, readers_of
+from boxray.data.pictures import Shelf
+from boxray.data.presence import Cells, Rule
 from boxray.data.sources import Download, importer_of
-from boxray.data.sources.files import PICTURES
-from boxray.data.split import patient_key, split_of
+from boxray.data.split import Deal, Split, deal
 from boxray.data.yolo_files import write_yolo_files
-from boxray.imaging.read import decode, file_content
-from boxray.imaging.shrink import shrink
-
-SMALLEST_SIDE_PX = 1.0
-
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltRecord:
-    """A record with its picture in the built set and its rows of the two tables."""
+class Built:
+    """What a build leaves behind."""
 
-    image: dict[str, Any]
-    boxes: list[dict[str, Any]]
+    manifest: Manifest
+    audit: Audit
+    books: dict[str, SourceAudit]
+    """Of each source, closed."""
 
 
 def build(
@@ -48,182 +44,131 @@ def build(
     out: Path,
     *,
     cards: Path | None = None,
-    progress: Progress = lambda _source, _n: None,
-) -> tuple[Manifest, list[SourceAudit]]:
+    progress: Progress = lambda _what, _n: None,
+) -> Built:
     """Build every source of `datasets` into the folder `out`.
+
+    Pictures of an earlier build there are used again if neither their file nor the decoder has changed.
 
     Args:
         datasets: What to build, with absolute roots.
-        out: Folder of the built set. Pictures already there are written again: a source may have changed.
+        out: Folder of the built set.
         cards: Folder of cards; None means the bench's.
-        progress: Called with the source's name and the number of images finished since the last call.
+        progress: Called with what is being done and the number of images finished since the last call.
 
     Returns:
-        The manifest, saved, and one audit per source, each closed.
+        The manifest and its audit, both saved, and each source's books.
 
     Raises:
         DataError: If a source is not where the file says, or contradicts its card; if the file's `names` are not
-            the label space, or a picture is in two splits.
+            the label space, or a card uses a word that no label space knows.
     """
     label_space = load_label_space(datasets.label_space)
     _require_names(datasets, label_space)
+    deck = {name: load_card(entry.card, cards) for name, entry in datasets.sources.items()}
+    for card in deck.values():
+        _require_known_words(card, label_space)
     out.mkdir(parents=True, exist_ok=True)
     forget(out)
-    rows: list[BuiltRecord] = []
-    audits = []
-    for name, entry in datasets.sources.items():
-        card = load_card(entry.card, cards)
-        audit = SourceAudit(card)
-        people = entry.patients_of or name
-        one = _SourceBuild(name, people, card, label_space, datasets.split, out, audit)
-        rows += one.run(importer_of(card.layout)(Download(entry.root, entry.pictures)), entry.root, progress)
-        audit.close()
-        audits.append(audit)
-    manifest = Manifest(out, label_space, _image_table(rows, label_space), _box_table(rows))
+    shelf = Shelf(out)
+    audits = {name: SourceAudit(card) for name, card in deck.items()}
+    gathered = together(
+        _gather(name, entry, deck[name], label_space, datasets.split.key, shelf, audits[name], progress)
+        for name, entry in datasets.sources.items()
+    )
+    merged = merge_copies(gathered, _groups(gathered, progress), label_space, audits)
+    dealt = _deal(datasets, merged, gathered)
+    manifest = Manifest(out, label_space, _image_table(merged, dealt, label_space), _consensus(merged))
     manifest.require_splits_apart()
+    for name, books in audits.items():
+        books.images_built = int((merged.images["source"] == name).sum())
+        books.boxes_built = int(merged.boxes["reader"].str.startswith(f"{name}/").sum())
+        books.close()
+    for picture in merged.removed:
+        shelf.remove(picture)
+    shelf.save()
     write_yolo_files(manifest)
-    manifest.save({"split": datasets.split.model_dump(), "sources": [audit.to_json() for audit in audits]})
-    return Manifest.load(out), audits
+    audit = audit_of(manifest, audits, merged, dealt, decoded=shelf.decoded)
+    write_audit(audit, manifest, merged.boxes, deck)
+    manifest.save({"split": datasets.split.model_dump(), "audit": audit.to_json()}, merged.boxes)
+    return Built(Manifest.load(out), audit, audits)
 
 
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    path: str
-    size_wh: tuple[int, int]
-    sha256: str
-    view: str | None
+def _gather(
+    name: str,
+    entry: SourceEntry,
+    card: Card,
+    label_space: LabelSpace,
+    key: str,
+    shelf: Shelf,
+    audit: SourceAudit,
+    progress: Progress,
+) -> Gathered:
+    gatherer = Gatherer(name, entry.patients_of or name, card, label_space, key, shelf, audit)
+    folders = [] if entry.pictures else [entry.root]
+    return gatherer.run(importer_of(card.layout)(Download(entry.root, entry.pictures)), folders, progress)
 
 
-@dataclass(frozen=True, slots=True)
-class _SourceBuild:
-    name: str
-    people: str
-    """The source whose patients these are."""
-    card: Card
-    label_space: LabelSpace
-    shares: SplitShares
-    out: Path
-    audit: SourceAudit
+def _groups(gathered: Gathered, progress: Progress) -> IntArray:
+    """Copies: the same pixels, or pictures so alike that they are the same film."""
+    progress("copies", 0)
+    pixels = pd.factorize(gathered.images["sha256"])[0]
+    thumbnails = np.array(gathered.thumbnails, dtype=np.uint8).reshape(-1, SIDE_PX, SIDE_PX)
+    alike = near_copies(gathered.images["hash"].to_numpy(dtype=np.uint64), thumbnails)
+    return _joined_groups(pixels, alike)
 
-    def run(self, records: Iterable[Record], root: Path, progress: Progress) -> list[BuiltRecord]:
-        built = []
-        named: set[str] = set()
-        files: set[Path] = set()
-        for record in records:
-            picture = "named a second time by the tables" if record.image in named else self._picture(record)
-            named.add(record.image)
-            if record.file is not None:
-                files.add(record.file)
-            one = self._book(record, picture)
-            if one is not None:
-                built.append(one)
-            progress(self.name, 1)
-        n_pictures = sum(path.suffix.lower() in PICTURES for path in root.rglob("*"))
-        if n_pictures > len(files):
-            self.audit.remarks["picture that no table names"] += n_pictures - len(files)
-        kept = self._merge_copies(built)
-        self.audit.images_built = len(kept)
-        self.audit.boxes_built = sum(len(one.boxes) for one in kept)
-        return kept
 
-    def _picture(self, record: Record) -> _Picture | str:
-        """Decode a record's file and write its picture; or the reason why there is none."""
-        if record.file is None:
-            return "not on disk"
-        try:
-            rad = decode(file_content(record.file))
-        except InputError as error:
-            return error.code.name
-        grey = shrink(np.round(rad.pixels * 255).astype(np.uint8))
-        path = f"images/{self.name}/{record.image}.png"
-        _write_png(self.out / path, grey)
-        return _Picture(path, (grey.shape[1], grey.shape[0]), rad.sha256, rad.view)
+def _joined_groups(one: IntArray, other: IntArray) -> IntArray:
+    """Groups of what is together in one grouping or the other, numbered by their first member."""
+    group = np.arange(len(one))
+    while True:
+        before = group
+        for grouping in (one, other):
+            smallest = pd.Series(group).groupby(grouping).transform("min").to_numpy()
+            group = np.minimum(group, smallest)
+        if np.array_equal(group, before):
+            return group
 
-    def _book(self, record: Record, picture: _Picture | str) -> BuiltRecord | None:
-        audit = self.audit
-        audit.images_named += 1
-        audit.boxes_named += len(record.boxes)
-        if isinstance(picture, str):
-            audit.drop_image(picture, len(record.boxes))
-            return None
-        boxes, lost = self._boxes(record, picture.size_wh)
-        boxed = {box["finding"] for box in boxes}
-        cells = presence_of(self.card, self.label_space, boxed, record.labels, lost)
-        patient = patient_key(self.shares.key, self.people, record.patient)
-        image = {
-            "image_id": f"{self.name}:{record.image}",
-            "source": self.name,
-            "image": record.image,
-            "split": split_of(patient, self.shares.val, self.shares.test).value,
-            "patient": patient,
-            "picture": picture.path,
-            "width": picture.size_wh[0],
-            "height": picture.size_wh[1],
-            "sha256": picture.sha256,
-            "view": picture.view or record.view,
-            "copies": "",
-        }
-        for key, cell in cells.items():
-            image[f"presence_{key}"] = cell.presence.value
-            image[f"rule_{key}"] = cell.rule.value
-        return BuiltRecord(image, boxes)
 
-    def _boxes(self, record: Record, size_wh: tuple[int, int]) -> tuple[list[dict[str, Any]], set[str]]:
-        """The rows of an image's boxes, and the findings of which a box could not be built."""
-        to_picture = ScaleShift.between(record.frame_wh or (1, 1), size_wh)
-        rows: list[dict[str, Any]] = []
-        lost: set[str] = set()
-        seen: set[tuple[str, str, tuple[float, ...]]] = set()
-        for raw in record.boxes:
-            finding = self.card.finding_of(raw.label)
-            if finding is None or finding not in self.label_space:
-                self.audit.boxes_dropped[f"{raw.label}: {self.card.dropped_boxes.get(raw.label, 'not asked for')}"] += 1
-                continue
-            mapped = to_picture.apply(np.array([raw.xyxy], dtype=np.float64))
-            clipped = clip_boxes(mapped, size_wh)
-            if not np.isfinite(mapped).all():
-                self.audit.boxes_dropped["a corner is no finite number"] += 1
-                lost.add(finding)
-                continue
-            if not (clipped[:, 2:] - clipped[:, :2] > SMALLEST_SIDE_PX).all():
-                self.audit.boxes_dropped[f"degenerate: a side of {SMALLEST_SIDE_PX:g} px or less in the image"] += 1
-                lost.add(finding)
-                continue
-            if (finding, raw.reader, raw.xyxy) in seen:
-                self.audit.boxes_dropped["the same box of the same finding a second time"] += 1
-                continue
-            seen.add((finding, raw.reader, raw.xyxy))
-            if box_area(mapped)[0] > box_area(clipped)[0]:
-                self.audit.remarks["box clipped at the edge of the image"] += 1
-            x1, y1, x2, y2 = clipped[0].tolist()
-            corners = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
-            image_id = f"{self.name}:{record.image}"
-            rows.append(
-                {
-                    "image_id": image_id,
-                    "finding": finding,
-                    **corners,
-                    "reader": raw.reader,
-                    "raw_label": raw.label,
-                }
-            )
-        return rows, lost
+def _deal(datasets: DatasetsFile, merged: Merged, gathered: Gathered) -> Deal:
+    images = gathered.images
+    published = images[images["published"] != ""].drop_duplicates("patient")
+    ill = merged.boxes.merge(merged.images[["image_id", "patient"]], on="image_id")
+    return deal(
+        images["patient"].unique(),
+        datasets.split.val,
+        datasets.split.test,
+        published={row.patient: Split(row.published) for row in published.itertuples(index=False)},
+        linked=merged.linked,
+        boxed={str(finding): part["patient"].unique() for finding, part in ill.groupby("finding")},
+    )
 
-    def _merge_copies(self, built: list[BuiltRecord]) -> list[BuiltRecord]:
-        """Keep one of each group of identical pictures: the first with boxes, else the first."""
-        groups: dict[str, list[BuiltRecord]] = {}
-        for one in built:
-            groups.setdefault(one.image["sha256"], []).append(one)
-        kept = []
-        for group in groups.values():
-            chosen = next((one for one in group if one.boxes), group[0])
-            others = [one for one in group if one is not chosen]
-            for other in others:
-                self.audit.drop_image("a copy of an image that is kept, pixel by pixel", len(other.boxes))
-                (self.out / other.image["picture"]).unlink()
-            chosen.image["copies"] = shlex.join(other.image["image_id"] for other in others)
-            kept.append(chosen)
-        return kept
+
+def _image_table(merged: Merged, dealt: Deal, label_space: LabelSpace) -> pd.DataFrame:
+    images = merged.images
+    split = images["patient"].map(dict(dealt.split_of)).where(images["aside"] == "", Split.ASIDE).astype(str)
+    table = images.assign(split=pd.Categorical(split), source=pd.Categorical(images["source"]))
+    return table[IMAGE_COLUMNS].assign(**_cell_columns(merged.cells, label_space))
+
+
+def _cell_columns(cells: list[Cells], label_space: LabelSpace) -> dict[str, pd.Categorical]:
+    """Two columns per finding, as codes: images that say the same share their tuple, so each is spelt out once."""
+    kinds = {id(row): row for row in cells}
+    place = {mark: index for index, mark in enumerate(kinds)}
+    which = np.array([place[id(row)] for row in cells], dtype=np.int64)
+    presences, rules = [p.value for p in Presence], [r.value for r in Rule]
+    columns = {}
+    for position, key in enumerate(label_space.keys):
+        presence = np.array([presences.index(row[position].presence) for row in kinds.values()], dtype=np.int64)
+        rule = np.array([rules.index(row[position].rule) for row in kinds.values()], dtype=np.int64)
+        columns[f"presence_{key}"] = pd.Categorical.from_codes(presence[which], presences)
+        columns[f"rule_{key}"] = pd.Categorical.from_codes(rule[which], rules)
+    return columns
+
+
+def _consensus(merged: Merged) -> pd.DataFrame:
+    fused = fuse_table(merged.boxes, readers_of(merged.images))
+    return fused[BOX_COLUMNS].astype({"finding": "category"})
 
 
 def _require_names(datasets: DatasetsFile, label_space: LabelSpace) -> None:
@@ -235,31 +180,11 @@ def _require_names(datasets: DatasetsFile, label_space: LabelSpace) -> None:
         )
 
 
-def _write_png(path: Path, grey: ByteArray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ok, data = cv2.imencode(".png", grey, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    assert ok, "OpenCV writes any grey picture"
-    path.write_bytes(data.tobytes())
-
-
-def _image_table(rows: list[BuiltRecord], label_space: LabelSpace) -> pd.DataFrame:
-    named = [
-        "image_id",
-        "source",
-        "image",
-        "split",
-        "patient",
-        "picture",
-        "width",
-        "height",
-        "sha256",
-        "view",
-        "copies",
-    ]
-    cells = [f"{what}_{key}" for key in label_space.keys for what in ("presence", "rule")]
-    return pd.DataFrame([row.image for row in rows], columns=named + cells)
-
-
-def _box_table(rows: list[BuiltRecord]) -> pd.DataFrame:
-    table = pd.DataFrame([box for row in rows for box in row.boxes], columns=BOX_COLUMNS)
-    return table.astype(dict.fromkeys(("x1", "y1", "x2", "y2"), np.float64))
+def _require_known_words(card: Card, label_space: LabelSpace) -> None:
+    """A word that no label space has is a slip of the pen: its boxes would be left out as if nobody asked for them."""
+    spaces = [label_space, *(load_label_space(path.stem) for path in bench_folder("data/label_spaces").glob("*.yaml"))]
+    known = {word for space in spaces for finding in space for word in members(finding)}
+    for word in sorted(card.words - known):
+        near = difflib.get_close_matches(word, sorted(known), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise DataError(f"card {card.key!r} speaks of {word!r}, which is a finding of no label space{hint}")

@@ -63,7 +63,24 @@ class Card(_Strict):
     absent_by_assumption: dict[str, str]
     splits: dict[str, Literal["train", "val", "test"]] = Field(default_factory=dict)
     """Published part -> ours, where the published split is kept; an empty one deals patients by hash."""
+    chest: bool = True
+    """Whether its pictures are frontal chest radiographs: then those that seem inverted are put aside."""
     expected: Expected = Field(default_factory=Expected)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """All findings that the card speaks of."""
+        stated = (word for label in self.labels.values() for word in label)
+        return frozenset(
+            {
+                *self.boxes.values(),
+                *stated,
+                *self.exhaustive,
+                *self.absent_without_label,
+                *self.absent_because,
+                *self.absent_by_assumption,
+            }
+        )
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Card:

@@ -1,9 +1,13 @@
 """The manifest: the built set as two Parquet tables, images and boxes.
 
 Images, one row each: `image_id`, `source`, `image`, `split`, `patient` (opaque), `picture` (relative to the manifest),
-`width`, `height`, `sha256` (of the radiograph's pixels), `view`, `copies` (ids of identical pictures that it stands
-for, as words of a shell), and per finding `presence_<key>` and `rule_<key>`. Boxes: `image_id`, `finding`, `x1`, `y1`,
-`x2`, `y2` in pixels of the picture, `reader`, `raw_label`.
+`width`, `height`, `sha256` (of the radiograph's pixels), `view`, `sex`, `age_years`, `aside` (the quality fault for
+which it is in no part, or nothing), `copies` (ids of the copies that it stands for, as words of a shell), `readers`
+(all who read it or one of its copies, as words of a shell), and per finding `presence_<key>` and `rule_<key>`.
+
+Boxes, the consensus of the readers, one row each: `image_id`, `finding`, `x1`, `y1`, `x2`, `y2` in pixels of the
+picture, `votes` (readers who drew it), `n_readers` (readers of the image), `readers`, `raw_label`. Every reader's own
+box stands in a third table, `reader_boxes`, in the same frame.
 """
 
 from __future__ import annotations
@@ -22,7 +26,28 @@ from boxray.core.errors import DataError
 from boxray.core.findings import LabelSpace, Presence
 from boxray.data.split import Split, require_disjoint, require_no_shared_picture
 
-BOX_COLUMNS = ["image_id", "finding", "x1", "y1", "x2", "y2", "reader", "raw_label"]
+IMAGE_COLUMNS = [
+    "image_id",
+    "source",
+    "image",
+    "split",
+    "patient",
+    "picture",
+    "width",
+    "height",
+    "sha256",
+    "view",
+    "sex",
+    "age_years",
+    "aside",
+    "copies",
+    "readers",
+]
+"""Before those of the findings."""
+CORNERS = ["x1", "y1", "x2", "y2"]
+BOX_COLUMNS = ["image_id", "finding", *CORNERS, "votes", "n_readers", "readers", "raw_label"]
+READER_BOX_COLUMNS = ["image_id", "finding", *CORNERS, "reader", "raw_label"]
+TABLES = ("images", "boxes", "reader_boxes")
 ABOUT = "manifest.json"
 """Written last: a folder without it holds no built set, whatever else lies in it."""
 
@@ -52,9 +77,9 @@ class Manifest:
         if not about.is_file():
             raise DataError("there is no built data set in this folder; make one with: boxray data build --out FOLDER")
         try:
-            label_space = LabelSpace.from_mapping(json.loads(about.read_text(encoding="utf-8"))["label_space"])
-            images = pd.read_parquet(folder / "images.parquet")
-            boxes = pd.read_parquet(folder / "boxes.parquet")
+            content = json.loads(about.read_text(encoding="utf-8"))
+            label_space = LabelSpace.from_mapping(content["label_space"])
+            images, boxes = (_read_table(folder / f"{name}.parquet", content["files"][name]) for name in TABLES[:2])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"the built data set is damaged ({type(error).__name__}); build it again") from error
         manifest = cls(folder, label_space, images, boxes)
@@ -67,16 +92,34 @@ class Manifest:
         Raises:
             DataError: If one is.
         """
-        require_disjoint(zip(self.images["patient"], self.images["split"], strict=True))
-        require_no_shared_picture(zip(self.images["sha256"], self.images["split"], self.images["source"], strict=True))
+        require_disjoint(self.images)
+        require_no_shared_picture(self.images)
 
-    def save(self, about: dict[str, Any]) -> None:
-        """Write both tables, and last the file that says that they are whole."""
+    def save(self, about: dict[str, Any], reader_boxes: pd.DataFrame | None = None) -> None:
+        """Write the tables, and last the file that says that they are whole.
+
+        Args:
+            about: What else is to be known of the set.
+            reader_boxes: Every reader's own boxes; None where the consensus is all there is.
+        """
         forget(self.folder)
-        self.images.to_parquet(self.folder / "images.parquet", index=False)
-        self.boxes.to_parquet(self.folder / "boxes.parquet", index=False)
-        content = {"label_space": self.label_space.to_mapping(), "fingerprint": self.fingerprint, **about}
+        files = {}
+        own = pd.DataFrame(columns=READER_BOX_COLUMNS) if reader_boxes is None else reader_boxes
+        for name, table in zip(TABLES, (self.images, self.boxes, own), strict=True):
+            path = self.folder / f"{name}.parquet"
+            table.to_parquet(path, index=False)
+            files[name] = _file_hash(path)
+        content = {
+            "label_space": self.label_space.to_mapping(),
+            "fingerprint": self.fingerprint,
+            "files": files,
+            **about,
+        }
         (self.folder / ABOUT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def reader_boxes(self) -> pd.DataFrame:
+        """Every reader's own boxes, with the columns of `READER_BOX_COLUMNS`, those of all splits."""
+        return pd.read_parquet(self.folder / "reader_boxes.parquet")
 
     def part(self, split: Split) -> Manifest:
         """The images of one split and their boxes."""
@@ -95,13 +138,33 @@ class Manifest:
     def boxes_of(self, finding: str) -> dict[str, FloatArray]:
         """Boxes by image id, each of shape ``(N, 4)``, in pixels of the picture; images without are not in it."""
         rows = self.boxes[self.boxes["finding"] == finding]
-        corners = ["x1", "y1", "x2", "y2"]
-        return {image: part[corners].to_numpy(dtype=np.float64) for image, part in rows.groupby("image_id")}
+        return {image: part[CORNERS].to_numpy(dtype=np.float64) for image, part in rows.groupby("image_id")}
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what the tables say; the same data built elsewhere has the same one."""
         digest = hashlib.sha256()
         for table in (self.images.drop(columns=["picture"]), self.boxes):
-            digest.update(table.to_csv(index=False).encode())
+            for name, column in table.items():
+                digest.update(f"{name} {len(column)}\n".encode())
+                digest.update(_content(column))
         return digest.hexdigest()
+
+
+def _content(column: pd.Series) -> bytes:
+    """What a column says, the same on every machine and under every version of the libraries."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        return np.asarray(column, dtype="<f8").tobytes()
+    values = column.astype(object).where(column.notna(), None).tolist()
+    return json.dumps(values, ensure_ascii=False).encode()
+
+
+def _read_table(path: Path, sha256: str) -> pd.DataFrame:
+    if _file_hash(path) != sha256:
+        raise ValueError(f"{path.name} is not the one that was written")
+    return pd.read_parquet(path)
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

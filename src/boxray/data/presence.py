@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 from boxray.core.errors import DataError
-from boxray.core.findings import LabelSpace, Presence
+from boxray.core.findings import LabelSpace, Presence, members
 from boxray.data.card import Card
 
 
 class Rule(StrEnum):
-    """Which rule of the card decided."""
+    """Which rule of the card decided; the strongest first: of several readings of one image the stronger holds."""
 
     BOX = "box"
-    LABEL = "label"
     EXHAUSTIVE = "exhaustive"
+    LABEL = "label"
+    EXCLUSIVE = "exclusive"
+    """Another class of an exclusive label space is there."""
     NO_LABEL = "no_label"
     REASON = "reason"
     ASSUMPTION = "assumption"
     NONE = "none"
+
+
+STRENGTH: Final = MappingProxyType({rule: place for place, rule in enumerate(Rule)})
+"""Place in the order of `Rule`: 0 is the strongest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +39,91 @@ class Cell:
     rule: Rule
 
 
-def presence_of(
-    card: Card,
-    label_space: LabelSpace,
-    boxed: Collection[str],
-    labels: Collection[str] | None,
-    lost: Collection[str] = (),
-) -> Mapping[str, Cell]:
-    """What is known of each finding in one image.
+Cells = tuple[Cell, ...]
+"""One image: a cell for each finding of the label space, in its order."""
 
-    Args:
-        card: Of the image's source.
-        label_space: The findings asked for.
-        boxed: Findings with at least one box in this image.
-        labels: The image's raw labels. None: it has no row of labels, which is not the same as a row without any.
-        lost: Findings with a box here that could not be built: nobody may call them absent for want of a box.
 
-    Returns:
-        A cell for each finding, in the label space's order.
+class PresenceRules:
+    """What a card's rules say of an image, in a label space.
 
-    Raises:
-        DataError: If a raw label is not in the card, or two labels contradict each other.
+    Images of a source repeat each other, so what was worked out once is looked up: a million images cost
+    a million look-ups, and images that say the same share one tuple of cells.
     """
-    stated = _stated(card, labels or ())
-    looked = labels is not None
-    return {
-        finding.key: _cell(card, finding.key, boxed, stated, looked=looked, lost=finding.key in lost)
-        for finding in label_space
-    }
+
+    def __init__(self, card: Card, label_space: LabelSpace) -> None:
+        self._card = card
+        self._space = label_space
+        self._known: dict[tuple[frozenset[str], tuple[str, ...] | None, frozenset[str]], Cells] = {}
+
+    def cells(self, boxed: Collection[str], labels: tuple[str, ...] | None, lost: Collection[str] = ()) -> Cells:
+        """What is known of each finding in one image.
+
+        Args:
+            boxed: Words of the card with at least one box in this image.
+            labels: The image's raw labels. None: it has no row of labels, which is not the same as a row without any.
+            lost: Words with a box here that could not be built: nobody may call them absent for want of a box.
+
+        Returns:
+            A cell for each finding, in the label space's order.
+
+        Raises:
+            DataError: If a raw label is not in the card, or two labels contradict each other.
+        """
+        key = frozenset(boxed), labels, frozenset(lost)
+        if key not in self._known:
+            self._known[key] = self._worked_out(*key)
+        return self._known[key]
+
+    def _worked_out(self, boxed: frozenset[str], labels: tuple[str, ...] | None, lost: frozenset[str]) -> Cells:
+        stated = _stated(self._card, labels or ())
+        cells = []
+        for finding in self._space:
+            parts = [
+                _cell(self._card, word, boxed, stated, looked=labels is not None, lost=word in lost)
+                for word in members(finding)
+            ]
+            cells.append(_joined(parts))
+        return _ruled_out(cells) if self._space.exclusive else tuple(cells)
+
+
+def strongest(readings: Sequence[Cells]) -> Cells:
+    """What several readings of one image say together: for each finding the cell of the strongest rule.
+
+    Where two are as strong, the first holds.
+    """
+    return tuple(min(cells, key=lambda cell: STRENGTH[cell.rule]) for cells in zip(*readings, strict=True))
+
+
+def contradicted(readings: Sequence[Cells]) -> list[int]:
+    """Positions of the findings that one reading has and another has not, both by more than an assumption."""
+    found = []
+    for position, cells in enumerate(zip(*readings, strict=True)):
+        said = {cell.presence for cell in cells if cell.rule is not Rule.ASSUMPTION}
+        if Presence.ABSENT in said and said & {Presence.BOXED, Presence.PRESENT}:
+            found.append(position)
+    return found
+
+
+def _joined(parts: Sequence[Cell]) -> Cell:
+    """One cell of the words that a finding stands for: there if one is, absent if all are, else unknown."""
+    if len(parts) == 1:
+        return parts[0]
+    for presence in (Presence.BOXED, Presence.PRESENT):
+        for part in parts:
+            if part.presence is presence:
+                return part
+    if all(part.presence is Presence.ABSENT for part in parts):
+        return max(parts, key=lambda part: STRENGTH[part.rule])
+    return Cell(Presence.UNKNOWN, Rule.NONE)
+
+
+def _ruled_out(cells: Sequence[Cell]) -> Cells:
+    there = [cell.presence in (Presence.BOXED, Presence.PRESENT) for cell in cells]
+    if sum(there) != 1:
+        return tuple(cells)
+    return tuple(
+        cell if is_there else Cell(Presence.ABSENT, Rule.EXCLUSIVE) for cell, is_there in zip(cells, there, strict=True)
+    )
 
 
 def _stated(card: Card, labels: Collection[str]) -> dict[str, Presence]:

@@ -19,6 +19,9 @@ MAX_PIXELS: Final = 64_000_000
 MIN_SIDE_PX: Final = 256
 """The smallest radiographs that the detector was trained on have this side."""
 
+MIN_SIDE_IN_DATA_PX: Final = 128
+"""Below what a reader accepts: published data sets hold reduced copies, and the boxes on them are true."""
+
 MAX_ASPECT: Final = 4.0
 """Longer side over shorter side. A strip is no radiograph of a chest."""
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from boxray.core.errors import DataError
+from boxray.data.card import load_card
 from boxray.data.sources import Download
 from boxray.data.sources.coco import NO_CATEGORY, records
 from making import write_chest, write_coco, write_text
@@ -20,6 +21,17 @@ def test_covid_lungs_has_1232_boxes_on_616_images_and_one_without_a_category(sha
     assert {name: labels.count(name) for name in set(labels)} == {"Right Lung": 615, "Left Lung": 616, NO_CATEGORY: 1}
     assert sum(record.file is not None for record in found) == 609
     assert all(len(record.boxes) == 2 for record in found)
+    assert [record.image for record in found if record.labels is None] == [
+        "4-x-day1",
+        "4-x-day13",
+        "4-x-day4",
+        "4-x-day8",
+    ]
+    card = load_card("covid_lungs")
+    assert card.expected.model_dump() == {"images": 616, "boxes": 1232}
+    assert {card.finding_of(label) for label in labels} == {"right_lung", "left_lung", None}
+    unlisted = {record.patient for record in found if record.file and record.labels is None}
+    assert len({record.patient for record in found if record.file} - unlisted) == 360
 
 
 @pytest.mark.real
@@ -40,11 +52,14 @@ def test_a_box_is_corner_and_size_in_the_frame_of_the_json(tmp_path):
         [(0, "Right Lung", [42, 72, 245, 504]), (0, None, [1, 2, 3, 4])],
     )
     picture = write_chest(tmp_path / "images" / "b.webp-day1.jpg")
-    write_text(tmp_path / "metadata.csv", "filename,patientid", "b.webp-day1.jpeg,p7")
+    header = "filename,patientid,finding,view,sex,age"
+    write_text(tmp_path / "metadata.csv", header, "b.webp-day1.jpeg,p7,No Finding,AP,M,40")
 
     first, second = records(Download(tmp_path))
 
     assert (first.image, first.patient, first.file, first.boxes) == ("a", "a", None, ())
+    assert first.labels is None
+    assert (second.labels, second.view, second.sex, second.age_years) == (("No Finding",), "AP", "M", 40)
     assert (second.image, second.patient, second.file) == ("b.webp-day1", "p7", picture)
     assert second.frame_wh == (882, 888)
     assert [(box.label, box.xyxy) for box in second.boxes] == [
@@ -67,7 +82,9 @@ WHOLE = {"categories": [{"id": 1, "name": "covid"}], "images": [IMAGE], "annotat
         pytest.param(WHOLE | {"annotations": [BOX | {"category_id": 2}]}, id="a-category-that-is-not-listed"),
         pytest.param(WHOLE | {"annotations": [BOX | {"bbox": [1, 2, 3]}]}, id="three-numbers"),
         pytest.param(WHOLE | {"annotations": [BOX | {"bbox": ["1", "a", 3, 4]}]}, id="words"),
+        pytest.param(WHOLE | {"annotations": [BOX | {"bbox": [1, 2, 3, float("nan")]}]}, id="nan"),
         pytest.param(WHOLE | {"images": [IMAGE | {"width": 0}]}, id="no-area"),
+        pytest.param(WHOLE | {"images": [IMAGE | {"width": float("inf")}]}, id="endless"),
         pytest.param(WHOLE | {"images": [{"id": 1, "file_name": "a.png"}]}, id="no-size"),
         pytest.param(WHOLE | {"images": [IMAGE, IMAGE | {"file_name": "b.png"}]}, id="two-images-of-one-id"),
     ],
@@ -83,5 +100,5 @@ def test_what_is_no_coco_json_of_boxes_is_refused_before_any_image(tmp_path, con
 def test_a_torn_json_is_refused(tmp_path):
     write_text(tmp_path / "annotations.json", '{"images": [')
 
-    with pytest.raises(DataError, match=r"annotations\.json: not a COCO JSON"):
+    with pytest.raises(DataError, match=r"annotations\.json: not JSON"):
         list(records(Download(tmp_path)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from boxray.core.errors import DataError
+from boxray.data.card import load_card
 from boxray.data.sources import Download
 from boxray.data.sources.nih import FRAME_WH, read_boxes, records
 from making import write_chest, write_text
@@ -75,6 +76,19 @@ def test_the_published_images_have_labels_and_731_of_them_lie_here(shared):
     assert sum(record.file is not None for record in found) == 731
     assert all(record.labels for record in found)
     assert {record.view for record in found} == {"PA", "AP"}
+    assert {record.sex for record in found} == {"F", "M"}
+    assert all(0 < record.age_years <= 95 for record in found)
+    card = load_card("nih")
+    assert {label for record in found for label in record.labels} <= card.labels.keys()
+    assert Counter(card.finding_of(box.label) for record in found for box in record.boxes) == {
+        "atelectasis": 180,
+        "effusion": 153,
+        "cardiomegaly": 146,
+        "pneumonia": 120,
+        "mass": 85,
+        "nodule": 79,
+        None: 123 + 98,
+    }
     assert [record.image for record in found] == sorted(record.image for record in found)
 
 
@@ -133,6 +147,7 @@ def test_a_record_is_an_image_with_all_its_boxes_its_labels_its_patient_and_its_
 
     assert (first.image, first.file, first.frame_wh) == ("00000001_000", None, (1024, 1024))
     assert (second.image, second.patient, second.view) == ("00000002_001", "00000002", "AP")
+    assert (second.sex, second.age_years) == ("M", 57)
     assert second.labels == ("Effusion", "Edema")
     assert [box.label for box in second.boxes] == ["Effusion", "Atelectasis"]
     assert second.file == root / "images" / "00000002_001.jpg"
@@ -144,3 +159,13 @@ def test_an_image_without_a_row_of_labels_is_not_one_without_labels(tmp_path):
 
     assert first.labels is None
     assert first.view is None
+
+
+@pytest.mark.parametrize(("age", "years"), [("058Y", 58), ("414Y", None)])
+def test_the_first_release_writes_ages_with_a_unit_and_some_that_nobody_reaches(tmp_path, age, years):
+    made_source(tmp_path, f"00000002_001.png,Effusion,0,1,{age},F,AP,2682,2749,0.143,0.143")
+    (tmp_path / "Data_Entry_2017_v2020.csv").rename(tmp_path / "Data_Entry_2017.csv")
+
+    _, second = records(Download(tmp_path))
+
+    assert (second.sex, second.age_years) == ("F", years)

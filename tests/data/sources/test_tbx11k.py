@@ -8,8 +8,9 @@ import pytest
 from boxray.core.errors import DataError
 from boxray.core.frames import ScaleShift
 from boxray.data.sources import Download
-from boxray.data.sources.tbx11k import read_xml, records
-from making import write_chest, write_text
+from boxray.data.sources.tbx11k import records
+from boxray.data.sources.voc import read_xml
+from making import write_chest, write_coco, write_text
 
 
 def an_xml(path, *, size=("1756", "2022"), objects=(("ActiveTuberculosis", 1313, 505, 1451, 681),)):
@@ -92,7 +93,7 @@ def test_an_xml_without_an_object_has_no_box(tmp_path):
 def test_what_is_not_the_xml_of_this_source_is_an_error_that_names_the_file(tmp_path, content):
     path = write_text(tmp_path / "tb0001.xml", content)
 
-    with pytest.raises(DataError, match=r"tbx11k: tb0001\.xml: not the XML"):
+    with pytest.raises(DataError, match=r"tb0001\.xml: not the XML"):
         read_xml(path)
 
 
@@ -114,3 +115,36 @@ def test_the_label_is_the_folder_in_the_list_and_a_negative_has_no_xml(tmp_path)
     assert found["s1"].boxes == ()
     assert found["s1"].file == tmp_path / "imgs" / "sick" / "s1.png"
     assert found["h1"].file is None
+
+
+def made_json(root):
+    """tb0005 as the authors' JSON has it, one pixel up and left of its XML."""
+    write_coco(
+        root,
+        ["ActiveTuberculosis", "ObsoletePulmonaryTuberculosis", "PulmonaryTuberculosis"],
+        [("tb/tb0005.png", 512, 512), ("tb/tb1199.png", 512, 512)],
+        [(0, "ActiveTuberculosis", (381.83, 126.87, 40.24, 44.57))],
+    )
+    (root / "annotations" / "json").mkdir(parents=True)
+    (root / "annotations.json").rename(root / "annotations" / "json" / "TBX11K_train.json")
+    write_text(root / "lists" / "TBX11K_train.txt", "tb/tb0005.png", "tb/tb1199.png", "health/h1.png")
+    return root
+
+
+def test_the_authors_json_gives_the_boxes_of_the_xml(tmp_path):
+    healthy, film, empty = records(Download(made_json(tmp_path)))
+    frame_wh, (published,) = read_xml(an_xml(tmp_path / "tb0005.xml"))
+
+    squashed = ScaleShift.between(frame_wh, (512, 512)).apply(np.array([published.xyxy]))
+
+    assert (film.frame_wh, film.labels, film.boxes[0].label) == ((512, 512), ("tb",), "ActiveTuberculosis")
+    assert np.abs(np.array(film.boxes[0].xyxy) - squashed[0]).max() < 0.011
+    assert (healthy.boxes, healthy.labels, empty.boxes) == ((), ("health",), ())
+
+
+def test_the_xml_is_read_where_both_are_there(tmp_path):
+    an_xml(made_json(tmp_path) / "annotations" / "xml" / "tb0005.xml")
+
+    _, film, _ = records(Download(tmp_path))
+
+    assert (film.frame_wh, film.boxes[0].xyxy) == ((1756, 2022), (1313, 505, 1451, 681))

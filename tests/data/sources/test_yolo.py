@@ -1,11 +1,13 @@
 """YOLO text files: every row is checked, and a file that is missing says nothing."""
 
+from collections import Counter
+
 import pytest
 
 from boxray.core.errors import DataError
-from boxray.data.card import load_label_space
+from boxray.data.card import load_card, load_label_space
 from boxray.data.sources import Download
-from boxray.data.sources.yolo import MISSING_LABELS, read_names, read_patients, read_rows, records
+from boxray.data.sources.yolo import MISSING_LABELS, read_names, read_rows, records
 from making import write_chest, write_text
 
 NAMES = ("covid", "effusion")
@@ -22,7 +24,29 @@ def test_covid_gb_has_159_boxes_on_72_images_of_55_patients(shared):
     assert sum(bool(record.boxes) for record in found) == 65
     assert len({record.patient for record in found}) == 55
     assert all(record.file is not None for record in found)
-    assert not any(record.labels for record in found)
+    assert Counter(record.labels for record in found) == {
+        ("COVID-19",): 41,
+        ("Pneumocystis",): 10,
+        ("COVID-19, ARDS",): 6,
+        ("Streptococcus",): 5,
+        ("ARDS",): 4,
+        ("SARS",): 2,
+        ("Legionella",): 2,
+        ("Klebsiella",): 1,
+        ("No Finding",): 1,
+    }
+    assert Counter(record.view for record in found) == {"PA": 70, "AP": 2}
+    assert load_card("covid_gb").expected.model_dump() == {"images": 72, "boxes": 159}
+
+
+@pytest.mark.real
+def test_no_diagnosis_of_covid_gb_contradicts_its_boxes(shared):
+    """A case of COVID-19 has covid boxes and one of another pneumonia has pneumonia boxes; ARDS has neither."""
+    card = load_card("covid_gb")
+    for record in records(Download(shared / "data" / "covid_gb")):
+        boxed = {card.finding_of(box.label) for box in record.boxes} - {"effusion"}
+
+        assert boxed <= card.labels[record.labels[0]].keys()
 
 
 def test_a_row_is_class_centre_and_size_as_fractions(tmp_path):
@@ -103,20 +127,6 @@ def test_a_data_file_that_cannot_be_trusted_is_refused(tmp_path, lines, message)
         read_names(tmp_path)
 
 
-def test_patients_come_by_file_name_even_where_rows_end_with_an_extra_comma(tmp_path):
-    rows = ("7,0,a.b.jpeg,", '8,"notes', 'on two lines",c.png,', ",1,d.png,", "9")
-    write_text(tmp_path / "metadata.csv", "patientid,offset,filename", *rows)
-
-    assert read_patients(tmp_path) == {"a.b": "7", "c": "8"}
-
-
-def test_a_table_of_patients_without_the_columns_is_refused(tmp_path):
-    write_text(tmp_path / "metadata.csv", "patient,file", "7,a.png")
-
-    with pytest.raises(DataError, match=r"metadata\.csv: expected the columns filename, patientid"):
-        read_patients(tmp_path)
-
-
 def test_an_empty_label_file_says_that_somebody_looked_and_a_missing_one_says_nothing_d4(tmp_path):
     for stem in ("boxed", "empty", "missing"):
         write_chest(tmp_path / "images" / f"{stem}.png")
@@ -128,6 +138,22 @@ def test_an_empty_label_file_says_that_somebody_looked_and_a_missing_one_says_no
     assert [box.label for box in found["boxed"].boxes] == ["effusion"]
     assert (found["empty"].boxes, found["empty"].labels) == ((), ())
     assert (found["missing"].boxes, found["missing"].labels) == ((), (MISSING_LABELS,))
+
+
+def test_what_metadata_says_of_a_picture_goes_with_it_and_a_missing_label_file_is_told_beside_it(tmp_path):
+    for stem in ("a", "b", "c"):
+        write_chest(tmp_path / "images" / f"{stem}.png")
+    for stem in ("a", "b"):
+        write_text(tmp_path / "labels" / f"{stem}.txt")
+    header = "patientid,sex,age,finding,view,filename"
+    rows = ('7,F,57,"COVID-19, ARDS ",AP Supine,a.jpeg,', "8,,,,L,b.png,", "9,M,,SARS,PA,c.png,")
+    write_text(tmp_path / "metadata.csv", header, *rows)
+
+    a, b, c = records(Download(tmp_path))
+
+    assert (a.patient, a.labels, a.view, a.sex, a.age_years) == ("7", ("COVID-19, ARDS",), "AP", "F", 57)
+    assert (b.patient, b.labels, b.view, b.sex, b.age_years) == ("8", None, None, None, None)
+    assert c.labels == (MISSING_LABELS, "SARS")
 
 
 def test_labels_without_their_picture_are_named_too(tmp_path):

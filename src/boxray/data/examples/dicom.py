@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 from pydicom import Dataset
@@ -12,7 +13,6 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
     ExplicitVRLittleEndian,
-    generate_uid,
 )
 
 from boxray.core.arrays import FloatArray, IntArray
@@ -155,4 +155,5 @@ def _code(value: str, meaning: str) -> Dataset:
 
 def _uid(patient: str, level: str) -> UID:
     """The same example has the same UIDs, on every machine and at every time."""
-    return generate_uid(prefix=None, entropy_srcs=["boxray", "example", patient, level])
+    name = uuid5(NAMESPACE_URL, f"boxray/example/{patient}/{level}")
+    return UID(f"2.25.{name.int}")  # a UUID as a UID (PS3.5 B.2); pydicom's generate_uid draws one at random

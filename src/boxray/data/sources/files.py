@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -29,6 +31,10 @@ class Download:
             DataError: If none does; the message says which were expected.
         """
         return require(self.root, *names)
+
+    def table_if_there(self, *names: str) -> Path | None:
+        """The first of some names that exists below the root, or None where the source may do without."""
+        return next((self.root / name for name in names if (self.root / name).exists()), None)
 
     def pictures_in(self, *names: str) -> dict[str, Path]:
         """Pictures by stem, in the first of some folders that is there; none where none is: tables come alone too.
@@ -90,12 +96,38 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path.name}: expected text in UTF-8: {error.reason}") from error
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV, gzipped or not, with every value as text: numbers are parsed where their meaning is known.
+def read_json(path: Path) -> Any:
+    """The content of a JSON file in UTF-8.
+
+    Raises:
+        DataError: If it is none, or is nested deeper than any published table.
+    """
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path.name}: not JSON: {error}") from error
+
+
+def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+    """Some columns of a CSV, gzipped or not; see `read_whole_table`.
 
     Args:
         path: Of the table.
         columns: Those that must be there; others may stand beside them.
+        optional: Those that some releases have; blank where this one has not.
+
+    Raises:
+        DataError: If it is no such table.
+    """
+    return read_whole_table(path, columns).reindex(columns=[*columns, *optional], fill_value="")
+
+
+def read_whole_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """All of a CSV, with every value as text: numbers are parsed where their meaning is known.
+
+    Args:
+        path: Of the table.
+        columns: Those that must be there.
 
     Raises:
         DataError: If it is no such table.
@@ -107,4 +139,4 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise DataError(f"{path.name}: expected the columns {', '.join(missing)}, got {', '.join(table.columns)}")
-    return table[list(columns)]
+    return table

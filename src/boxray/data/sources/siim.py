@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 from boxray.core.errors import DataError
 from boxray.data.record import RawBox, Record
 from boxray.data.sources.files import Download, read_table
+from boxray.data.sources.values import read_sizes
 
 APPEARANCES = (
     "Negative for Pneumonia",
@@ -47,7 +47,7 @@ def records(download: Download) -> Iterator[Record]:
     studies = read_table(download.table("train_study_level.csv"), ["id", *APPEARANCES])
     meta = read_table(download.table("train_meta.csv"), ["imageid", "patientid"])
     patients = dict(zip(meta["imageid"], meta["patientid"], strict=True))
-    frames = _read_sizes(download.table("original_sizes.csv"))
+    frames = read_sizes(download.table("original_sizes.csv"))
     appearance = {
         study.removesuffix("_study"): tuple(name for name, is_so in zip(APPEARANCES, row, strict=True) if is_so == "1")
         for study, *row in studies.itertuples(index=False)
@@ -67,15 +67,3 @@ def records(download: Download) -> Iterator[Record]:
             boxes=read_boxes(row.boxes),
             labels=appearance[row.StudyInstanceUID],
         )
-
-
-def _read_sizes(table: Path) -> dict[str, tuple[int, int]]:
-    frames = {}
-    for image, width, height in read_table(table, ["image_id", "width", "height"]).itertuples(index=False):
-        try:
-            frames[image] = int(width), int(height)
-            if min(frames[image]) <= 0:
-                raise ValueError("no area")  # noqa: TRY301 - one message for all faults of a row
-        except ValueError as error:
-            raise DataError(f"siim: {table.name}: {image!r} has no size, but {width!r} x {height!r}") from error
-    return frames

@@ -2,13 +2,12 @@
 
 Both folders may have folders of their own, such as `train/`; the published splits are not taken over. A row is
 ``class cx cy w h`` in fractions of the picture. An empty label file is a picture without boxes; a missing one is an
-error of the data set and is reported, because absence of a file is no statement.
+error of the data set and is reported, because absence of a file is no statement. `metadata.csv` may say more of each
+picture: see `metadata.py`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from boxray.core.errors import DataError
 from boxray.data.card import load_label_space
 from boxray.data.record import RawBox, Record
 from boxray.data.sources.files import Download, files_by_stem, read_text
+from boxray.data.sources.metadata import read_metadata
 from boxray.data.yaml_file import read_yaml
 
 MISSING_LABELS = "label file missing"
@@ -75,38 +75,23 @@ def read_rows(path: Path, names: tuple[str, ...]) -> tuple[RawBox, ...]:
     return tuple(boxes)
 
 
-def read_patients(root: Path) -> dict[str, str]:
-    """Patient by image stem from `metadata.csv` (columns `filename` and `patientid`), where it exists.
-
-    An image whose patient is left blank is not in it. Rows may be longer than the header: in the published table
-    each ends with an extra comma.
-
-    Raises:
-        DataError: If the table has not these columns.
-    """
-    path = root / "metadata.csv"
-    if not path.is_file():
-        return {}
-    table = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    missing = {"filename", "patientid"} - set(table.fieldnames or ())
-    if missing:
-        raise DataError(f"{path.name}: expected the columns {', '.join(sorted(missing))}, got {table.fieldnames}")
-    return {Path(row["filename"]).stem: row["patientid"] for row in table if row["filename"] and row["patientid"]}
-
-
 def records(download: Download) -> Iterator[Record]:
     """One record per picture or label file."""
     names = read_names(download.root)
-    patients = read_patients(download.root)
+    metadata = read_metadata(download.root)
     pictures = download.pictures_in("images")
     labels = files_by_stem(download.table("labels"), frozenset({".txt"}), "label files")
     for stem in sorted(pictures.keys() | labels.keys() - NO_LABELS):
         path = labels.get(stem)
+        about = metadata.of(stem)
         yield Record(
             image=stem,
-            patient=patients.get(stem, stem),
+            patient=about.patient or stem,
             file=pictures.get(stem),
             frame_wh=None,
             boxes=() if path is None else read_rows(path, names),
-            labels=(MISSING_LABELS,) if path is None else (),
+            labels=(MISSING_LABELS, *(about.labels or ())) if path is None else about.labels,
+            view=about.view,
+            sex=about.sex,
+            age_years=about.age_years,
         )

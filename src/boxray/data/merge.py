@@ -1,0 +1,141 @@
+"""Copies of one film, from one source or several, become one image that knows all its readers."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from boxray.core.arrays import IntArray
+from boxray.core.findings import LabelSpace
+from boxray.data.audit import SourceAudit
+from boxray.data.gather import Gathered
+from boxray.data.manifest import CORNERS
+from boxray.data.presence import Cells, contradicted, strongest
+
+COPY = "a copy of an image that is kept: "
+"""Begins the reason for which a copy has no row of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The images that stay, and what the others left them."""
+
+    images: pd.DataFrame
+    """With the columns of `Gathered.images`, and `copies` and `readers`."""
+    cells: list[Cells]
+    boxes: pd.DataFrame
+    linked: list[tuple[str, str]]
+    """Pairs of patients under whose names the same film was found."""
+    removed: list[str]
+    """Pictures that the built set need not keep."""
+    contradictions: Counter[str]
+    """Finding -> images of which one reading has it and another has not."""
+    across: Counter[tuple[str, str]]
+    """Source that keeps and source of the copy -> copies."""
+
+
+def merge_copies(
+    gathered: Gathered, groups: IntArray, label_space: LabelSpace, audits: Mapping[str, SourceAudit]
+) -> Merged:
+    """Keep the largest picture of each group, with the boxes and the presence of all.
+
+    Boxes move to the kept picture in proportion to its size. Of a reader who has several copies of a film, the boxes
+    on the first one count: the others are the same reading again, or a reading that was forgotten.
+
+    Args:
+        gathered: All sources, in the order of the datasets file.
+        groups: Shape ``(N,)``: images with the same number are copies of one film.
+        label_space: The findings of the cells.
+        audits: Per source, where the copies that go are booked.
+
+    Returns:
+        One image per group, in the order of `gathered`.
+    """
+    images = gathered.images
+    keeper = _keeper_of(images, groups)
+    goes = np.flatnonzero(keeper != np.arange(len(images)))
+    boxes = _moved_boxes(gathered, keeper, audits)
+    members: dict[int, list[int]] = {}
+    for index in goes.tolist():
+        members.setdefault(int(keeper[index]), []).append(index)
+    cells, readers = list(gathered.cells), list(gathered.readers)
+    copies = np.full(len(images), "", dtype=object)
+    contradictions: Counter[str] = Counter()
+    for kept, others in members.items():
+        readings = [gathered.cells[index] for index in (kept, *others)]
+        cells[kept] = strongest(readings)
+        contradictions.update(label_space.keys[position] for position in contradicted(readings))
+        readers[kept] = tuple(dict.fromkeys(reader for index in (kept, *others) for reader in readers[index]))
+        copies[kept] = shlex.join(images["image_id"].iloc[others])
+    _book(images, goes, keeper, audits)
+    stays = np.flatnonzero(keeper == np.arange(len(images)))
+    merged = images.assign(copies=copies, readers=[shlex.join(who) for who in readers]).iloc[stays]
+    sources, patients = images["source"].to_numpy(), images["patient"].to_numpy()
+    return Merged(
+        merged.reset_index(drop=True),
+        [cells[index] for index in stays],
+        boxes,
+        [(a, b) for a, b in zip(patients[keeper[goes]], patients[goes], strict=True) if a != b],
+        images["picture"].iloc[goes].tolist(),
+        contradictions,
+        Counter(zip(sources[keeper[goes]], sources[goes], strict=True)),
+    )
+
+
+def _keeper_of(images: pd.DataFrame, groups: IntArray) -> IntArray:
+    """Shape ``(N,)``: for each image the one that is kept of its group: the largest, of equal ones the first."""
+    area = (images["width"] * images["height"]).to_numpy()
+    best_first = np.lexsort((np.arange(len(images)), -area, groups))
+    _, starts, inverse = np.unique(groups[best_first], return_index=True, return_inverse=True)
+    keeper = np.empty(len(images), dtype=np.int64)
+    keeper[best_first] = best_first[starts][inverse]
+    return keeper
+
+
+def _moved_boxes(gathered: Gathered, keeper: IntArray, audits: Mapping[str, SourceAudit]) -> pd.DataFrame:
+    """Every reader's boxes on the kept pictures; a second reading of the same film by the same reader is booked."""
+    images, boxes = gathered.images, gathered.boxes
+    if boxes.empty:
+        return boxes
+    row = pd.Series(np.arange(len(images)), index=images["image_id"])[boxes["image_id"]].to_numpy()
+    kept = keeper[row]
+    ratio_w = images["width"].to_numpy()[kept] / images["width"].to_numpy()[row]
+    ratio_h = images["height"].to_numpy()[kept] / images["height"].to_numpy()[row]
+    moved = boxes.assign(image_id=images["image_id"].to_numpy()[kept])
+    for column, ratio in zip(CORNERS, (ratio_w, ratio_h, ratio_w, ratio_h), strict=True):
+        moved[column] = boxes[column] * ratio
+    first = pd.Series(row).groupby([kept, boxes["finding"].to_numpy(), boxes["reader"].to_numpy()]).transform("min")
+    again = first.to_numpy() != row
+    for source, n in images["source"].iloc[row[again]].value_counts().items():
+        audits[str(source)].boxes_dropped["the same reader's boxes on a copy"] += int(n)
+    return moved[~again].reset_index(drop=True)
+
+
+def _book(images: pd.DataFrame, goes: IntArray, keeper: IntArray, audits: Mapping[str, SourceAudit]) -> None:
+    sources, pixels = images["source"].to_numpy(), images["sha256"].to_numpy()
+    for index in goes.tolist():
+        kept = keeper[index]
+        how = "pixel by pixel" if pixels[index] == pixels[kept] else "the same film at another size or quality"
+        where = "" if sources[index] == sources[kept] else f", of {sources[kept]}"
+        audits[sources[index]].images_dropped[f"{COPY}{how}{where}"] += 1
+
+
+def readers_of(images: pd.DataFrame) -> pd.Series:
+    """Readers of each image, by image id."""
+    return pd.Series([len(shlex.split(who)) for who in images["readers"]], index=images["image_id"])
+
+
+def named_readers(images: pd.DataFrame) -> pd.DataFrame:
+    """One row per image and reader, with the columns `image_id` and `reader`."""
+    who: Sequence[list[str]] = [shlex.split(words) for words in images["readers"]]
+    return pd.DataFrame(
+        {
+            "image_id": np.repeat(images["image_id"].to_numpy(), [len(readers) for readers in who]),
+            "reader": [reader for readers in who for reader in readers],
+        }
+    )

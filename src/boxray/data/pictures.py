@@ -1,0 +1,183 @@
+"""Pictures of a built set: each file is decoded once, and again only when it, or the decoder, has changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from boxray.core.arrays import ByteArray
+from boxray.core.errors import InputError, Outcome
+from boxray.core.radiograph import Radiograph
+from boxray.data.likeness import SIDE_PX, Fingerprint, fingerprint_of
+from boxray.data.yolo_files import label_file
+from boxray.imaging.limits import MIN_SIDE_IN_DATA_PX
+from boxray.imaging.polarity import EXCHANGED_BELOW, polarity
+from boxray.imaging.read import read_radiograph
+from boxray.imaging.shrink import shrink
+
+SHELF: Final = "pictures.parquet"
+SHELF_COLUMNS: Final = [
+    "path",
+    "key",
+    "refused",
+    "passing",
+    "width",
+    "height",
+    "sha256",
+    "view",
+    "flag",
+    "hash",
+    "thumbnail",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A radiograph as a file of the built set."""
+
+    path: str
+    """Relative to the built set."""
+    width: int
+    height: int
+    sha256: str
+    """Of the radiograph's pixels before it was made smaller."""
+    view: str | None
+    flag: str
+    """The code of a quality fault for which it is put aside, or nothing."""
+    fingerprint: Fingerprint
+    """By which copies are found."""
+
+
+class Shelf:
+    """The pictures of one built set, with what is known of them from the build before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.decoded = 0
+        """How many files were decoded anew."""
+        self._before = self._read()
+        self._now: dict[str, dict[str, Any]] = {}
+
+    def put(self, path: str, file: Path, *, chest: bool) -> Picture | str:
+        """The picture of a file at a place of the built set, or the code for which there is none.
+
+        Args:
+            path: Where it goes, relative to the built set.
+            file: A DICOM, PNG or JPEG file.
+            chest: Whether it is said to be a frontal chest radiograph: then its polarity is looked at.
+        """
+        key = _key_of(file, chest=chest)
+        row = self._before.get(path)
+        if row is None or row["key"] != key or not (row["refused"] or (self.folder / path).is_file()):
+            row = {"key": key, **self._decode(path, file, chest=chest)}
+            self.decoded += 1
+        self._now[path] = row
+        return row["refused"] or _picture_of(path, row)
+
+    def remove(self, path: str) -> None:
+        """Take away a picture that the built set does not keep, and its labels."""
+        (self.folder / path).unlink(missing_ok=True)
+        label_file(self.folder, path).unlink(missing_ok=True)
+
+    def save(self) -> None:
+        """Keep what is known for the next build, and take away the pictures that only an earlier one had.
+
+        A refusal that may go better another time is forgotten.
+        """
+        for path in self._before.keys() - self._now.keys():
+            self.remove(path)
+        rows = [{"path": path, **row} for path, row in self._now.items() if not row["passing"]]
+        pd.DataFrame(rows, columns=SHELF_COLUMNS).astype({"hash": "uint64"}).to_parquet(
+            self.folder / SHELF, index=False
+        )
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        path = self.folder / SHELF
+        if not path.is_file():
+            return {}
+        try:
+            rows = pd.read_parquet(path).to_dict("records")
+            return {row.pop("path"): row for row in rows}
+        except (OSError, ValueError, KeyError):
+            return {}  # a damaged shelf costs time, nothing else: every file is decoded again
+
+    def _decode(self, path: str, file: Path, *, chest: bool) -> dict[str, Any]:
+        blank = dict.fromkeys(("width", "height", "hash"), 0) | {"sha256": "", "view": "", "flag": "", "thumbnail": b""}
+        try:
+            rad = read_radiograph(file, check_polarity=False, min_side_px=MIN_SIDE_IN_DATA_PX)
+        except InputError as error:
+            passing = error.code.outcome is Outcome.FAILED or error.code.name.startswith("decode.")
+            return {"refused": error.code.name, "passing": passing, **blank}
+        grey = shrink(np.round(rad.pixels * 255).astype(np.uint8))
+        _write_png(self.folder / path, grey)
+        seen = fingerprint_of(grey)
+        return {
+            "refused": "",
+            "passing": False,
+            "width": grey.shape[1],
+            "height": grey.shape[0],
+            "sha256": rad.sha256,
+            "view": rad.view or "",
+            "flag": _flag(rad) if chest else "",
+            "hash": int(seen.hash64),
+            "thumbnail": seen.thumbnail.tobytes(),
+        }
+
+
+def _picture_of(path: str, row: dict[str, Any]) -> Picture:
+    thumbnail = np.frombuffer(row["thumbnail"], dtype=np.uint8).reshape(SIDE_PX, SIDE_PX)
+    return Picture(
+        path,
+        int(row["width"]),
+        int(row["height"]),
+        row["sha256"],
+        row["view"] or None,
+        row["flag"],
+        Fingerprint(np.uint64(row["hash"]), thumbnail),
+    )
+
+
+def _flag(rad: Radiograph) -> str:
+    return "quality.polarity" if polarity(rad) < EXCHANGED_BELOW else ""
+
+
+def _key_of(file: Path, *, chest: bool) -> str:
+    """What must be as before for a file to be the same to us: the file's own marks, and the decoder."""
+    try:
+        seen = file.stat()
+    except OSError:
+        return ""
+    return f"{file} {seen.st_size} {seen.st_mtime_ns} {chest} {_decoder()}"
+
+
+@cache
+def _decoder() -> str:
+    """Hash of what makes pixels: our decoder's source and the libraries under it."""
+    digest = hashlib.sha256()
+    for source in _sources(Path(str(files("boxray.imaging")))):
+        digest.update(source.read_bytes())
+    digest.update((Path(str(files("boxray.data"))) / "likeness.py").read_bytes())
+    for library in ("pydicom", "opencv-python", "numpy"):
+        digest.update(f"{library} {version(library)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.glob("*.py"))
+
+
+def _write_png(path: Path, grey: ByteArray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ok, data = cv2.imencode(".png", grey, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert ok, "OpenCV writes any grey picture"
+    path.write_bytes(data.tobytes())

@@ -1,0 +1,123 @@
+"""Copies become one image: nothing that a reader said is lost, and nothing counts twice."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from boxray.core.findings import Presence
+from boxray.data.audit import SourceAudit
+from boxray.data.gather import Gathered
+from boxray.data.merge import merge_copies, named_readers, readers_of
+from boxray.data.presence import Cell, Rule
+from making import a_card, label_space
+
+SPACE = label_space("effusion", "edema")
+UNKNOWN = Cell(Presence.UNKNOWN, Rule.NONE)
+BOXED = Cell(Presence.BOXED, Rule.BOX)
+
+
+def gathered_from(rows, boxes=(), cells=None):
+    """Images as (id, patient, width); boxes as (image id, finding, x1, reader)."""
+    images = pd.DataFrame(
+        [
+            (image, image.partition(":")[0], patient, f"{image}.png", width, width, image)
+            for image, patient, width in rows
+        ],
+        columns=["image_id", "source", "patient", "picture", "width", "height", "sha256"],
+    )
+    table = pd.DataFrame(
+        [(image, finding, x1, 1.0, x1 + 5, 9.0, reader, finding) for image, finding, x1, reader in boxes],
+        columns=["image_id", "finding", "x1", "y1", "x2", "y2", "reader", "raw_label"],
+    )
+    readers = [(f"{source}/published",) for source in images["source"]]
+    return Gathered(images, cells or [(UNKNOWN, UNKNOWN)] * len(rows), readers, [], table)
+
+
+def merged_from(gathered, groups):
+    audits = {name: SourceAudit(a_card()) for name in gathered.images["source"].unique()}
+    return merge_copies(gathered, np.array(groups), SPACE, audits), audits
+
+
+def test_without_copies_everything_stays_as_it_was():
+    gathered = gathered_from([("a:1", "p", 10), ("a:2", "q", 20)], [("a:2", "edema", 1.0, "a/published")])
+
+    merged, audits = merged_from(gathered, [0, 1])
+
+    assert merged.images["image_id"].tolist() == ["a:1", "a:2"]
+    assert merged.boxes.equals(gathered.boxes)
+    assert not merged.linked
+    assert not merged.removed
+    assert not audits["a"].images_dropped
+
+
+def test_the_largest_copy_stays_and_boxes_move_to_it_in_proportion():
+    boxes = [("a:small", "edema", 4.0, "a/published"), ("b:large", "effusion", 7.0, "b/published")]
+    gathered = gathered_from([("a:small", "p", 10), ("b:large", "q", 20)], boxes)
+
+    merged, audits = merged_from(gathered, [5, 5])
+
+    assert merged.images[["image_id", "copies", "readers"]].to_numpy().tolist() == [
+        ["b:large", "a:small", "b/published a/published"]
+    ]
+    assert merged.boxes[["finding", "x1", "x2"]].to_numpy().tolist() == [["edema", 8.0, 18.0], ["effusion", 7.0, 12.0]]
+    assert merged.linked == [("q", "p")]
+    assert merged.removed == ["a:small.png"]
+    assert merged.across == {("b", "a"): 1}
+    assert audits["a"].images_dropped == {
+        "a copy of an image that is kept: the same film at another size or quality, of b": 1
+    }
+
+
+def test_a_reader_who_boxed_two_copies_of_a_film_counts_once_and_the_drop_is_booked():
+    boxes = [("a:1", "edema", 1.0, "a/r"), ("a:2", "edema", 2.0, "a/r"), ("a:2", "effusion", 3.0, "a/r")]
+
+    merged, audits = merged_from(gathered_from([("a:1", "p", 9), ("a:2", "p", 9)], boxes), [0, 0])
+
+    assert merged.boxes[["finding", "x1"]].to_numpy().tolist() == [["edema", 1.0], ["effusion", 3.0]]
+    assert audits["a"].boxes_dropped == {"the same reader's boxes on a copy": 1}
+
+
+def test_presence_is_that_of_the_stronger_rule_and_a_contradiction_is_counted():
+    absent = Cell(Presence.ABSENT, Rule.LABEL)
+    gathered = gathered_from([("a:1", "p", 9), ("b:1", "p", 9)], cells=[(absent, UNKNOWN), (BOXED, absent)])
+
+    merged, _ = merged_from(gathered, [0, 0])
+
+    assert merged.cells == [(BOXED, absent)]
+    assert merged.contradictions == {"effusion": 1}
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=12),
+)
+@settings(deadline=None, max_examples=60)
+def test_every_image_and_every_box_is_kept_or_booked(drawn):
+    rows = [(f"s{who % 2}:{index}", f"p{who}", width) for index, (width, _, who) in enumerate(drawn)]
+    boxes = [(image, "edema", 1.0, f"{image[:2]}/published") for image, _, _ in rows]
+
+    merged, audits = merged_from(gathered_from(rows, boxes), [group for _, group, _ in drawn])
+
+    dropped = sum(audit.images_dropped.total() for audit in audits.values())
+    lost_boxes = sum(audit.boxes_dropped.total() for audit in audits.values())
+    assert len(merged.images) + dropped == len(rows)
+    assert len(merged.boxes) + lost_boxes == len(boxes)
+    assert len(merged.images) == len({group for _, group, _ in drawn})
+    assert set(merged.boxes["image_id"]) <= set(merged.images["image_id"])
+
+
+def test_readers_are_counted_and_named_by_image():
+    images = pd.DataFrame({"image_id": ["x", "y"], "readers": ["a/1 'b/two words'", ""]})
+
+    assert readers_of(images).to_dict() == {"x": 2, "y": 0}
+    assert named_readers(images).to_numpy().tolist() == [["x", "a/1"], ["x", "b/two words"]]
+
+
+@pytest.mark.parametrize("groups", [[0, 0, 1], [7, 7, 2]])
+def test_what_the_groups_are_called_does_not_matter(groups):
+    gathered = gathered_from([("a:1", "p", 9), ("a:2", "p", 9), ("a:3", "q", 9)])
+
+    merged, _ = merged_from(gathered, groups)
+
+    assert merged.images["image_id"].tolist() == ["a:1", "a:3"]
