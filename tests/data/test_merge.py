@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from boxray.core.findings import Presence
 from boxray.data.audit import SourceAudit
 from boxray.data.gather import Gathered
-from boxray.data.merge import merge_copies, named_readers, readers_of
+from boxray.data.merge import merge_copies, who_looked
 from boxray.data.presence import Cell, Rule
 from making import a_card, label_space
 
@@ -107,11 +107,21 @@ def test_every_image_and_every_box_is_kept_or_booked(drawn):
     assert set(merged.boxes["image_id"]) <= set(merged.images["image_id"])
 
 
-def test_readers_are_counted_and_named_by_image():
-    images = pd.DataFrame({"image_id": ["x", "y"], "readers": ["a/1 'b/two words'", ""]})
+def test_who_drew_nothing_has_looked_only_if_he_boxes_every_occurrence():
+    images = pd.DataFrame({"image_id": ["x", "y"], "readers": ["nih/a 'det/two words' lungs/c", "nih/a"]})
+    boxes = pd.DataFrame(
+        [("x", "effusion", "nih/a"), ("x", "edema", "det/two words"), ("y", "effusion", "nih/a")],
+        columns=["image_id", "finding", "reader"],
+    )
 
-    assert readers_of(images).to_dict() == {"x": 2, "y": 0}
-    assert named_readers(images).to_numpy().tolist() == [["x", "a/1"], ["x", "b/two words"]]
+    looked = who_looked(images, boxes, {"det": ["effusion", "edema"], "nih": [], "lungs": []})
+
+    assert sorted(map(tuple, looked.to_numpy().tolist())) == [
+        ("x", "edema", "det/two words"),
+        ("x", "effusion", "det/two words"),
+        ("x", "effusion", "nih/a"),
+        ("y", "effusion", "nih/a"),
+    ]
 
 
 @pytest.mark.parametrize("groups", [[0, 0, 1], [7, 7, 2]])

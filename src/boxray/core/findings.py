@@ -133,7 +133,7 @@ class LabelSpace:
         try:
             exclusive = mapping.get("exclusive", False)
             if not isinstance(exclusive, bool):
-                raise ValueError(f"'exclusive' is true or false, got {exclusive!r}")
+                raise ValueError(f"'exclusive' is true or false, got {exclusive!r}")  # noqa: TRY004 - told as all others
             return cls(str(mapping["name"]), tuple(_finding(row) for row in mapping["findings"]), exclusive)
         except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"not a label space, which has a name and findings: {error}") from error
@@ -152,5 +152,5 @@ def _finding(row: Mapping[str, Any]) -> Finding:
         code = tuple(str(part) for part in code)
     stands_for = row.get("stands_for") or ()
     if isinstance(stands_for, str):
-        raise ValueError(f"'stands_for' is a list of words, got {stands_for!r}")  # noqa: TRY004 - told as all the others
+        raise ValueError(f"'stands_for' is a list of words, got {stands_for!r}")  # noqa: TRY004 - told as all others
     return Finding(**{**row, "code": code, "stands_for": tuple(stands_for)})

@@ -15,7 +15,6 @@ from boxray.data.audit import ASSUMED, TINY_SHARE, Audit
 from boxray.data.card import Card
 from boxray.data.consensus import reader_agreement
 from boxray.data.manifest import CORNERS, Manifest
-from boxray.data.merge import named_readers
 from boxray.data.split import PARTS, Split
 from boxray.imaging.draw import encode_png, on_film
 
@@ -23,16 +22,22 @@ AGREE_IOU: Final = 0.4
 SHEET_ROWS, SHEET_COLUMNS, TILE_PX = 3, 6, 256
 
 
-def write_audit(audit: Audit, manifest: Manifest, reader_boxes: pd.DataFrame, deck: Mapping[str, Card]) -> None:
+def write_audit(
+    audit: Audit, manifest: Manifest, reader_boxes: pd.DataFrame, looked: pd.DataFrame, deck: Mapping[str, Card]
+) -> None:
     """Write `AUDIT.md` and `samples/<source>.png` into the built set.
 
     Args:
         audit: The counts.
         manifest: The set.
         reader_boxes: Every reader's own boxes.
+        looked: Who looked for which finding, of `who_looked`.
         deck: Card per source.
     """
-    readings = reader_agreement(reader_boxes, named_readers(manifest.images), AGREE_IOU)
+    readings = [
+        reader_agreement(part, looked.loc[looked["finding"] == finding, ["image_id", "reader"]], AGREE_IOU)
+        for finding, part in reader_boxes.groupby("finding")
+    ]
     lines = [*_head(audit, manifest), *_books(audit, deck), *_matrices(audit, manifest.label_space, deck)]
     lines += [*_oddities(audit, manifest.label_space), *_readers(readings, manifest.label_space)]
     folder = manifest.folder / "samples"
@@ -129,17 +134,18 @@ def _oddities(audit: Audit, space: LabelSpace) -> list[str]:
     return lines
 
 
-def _readers(agreement: pd.DataFrame, space: LabelSpace) -> list[str]:
+def _readers(readings: Iterable[pd.DataFrame], space: LabelSpace) -> list[str]:
     lines = ["## Readers against readers", ""]
     rows = [
         [space[str(row.finding)].display, row.images, row.boxes, f"{row.f1:.2f} ({row.f1_low:.2f}–{row.f1_high:.2f})"]
+        for agreement in readings
         for row in agreement.itertuples(index=False)
         if row.boxes
     ]
     if not rows:
         return [*lines, "No image here has two readers who boxed the same finding.", ""]
     lines += [f"Pairwise F1 at IoU {AGREE_IOU}, 95 % bootstrap by image: a detector is measured against this.", ""]
-    return lines + _table(["finding", "images with two readers", "boxes", "F1"], rows)
+    return lines + _table(["finding", "images that two looked at", "boxes", "F1"], rows)
 
 
 def _count(expected: int | None) -> str:

@@ -20,8 +20,8 @@ from boxray.data.consensus import fuse_table
 from boxray.data.datasets_file import DatasetsFile, SourceEntry
 from boxray.data.gather import Gathered, Gatherer, Progress, together
 from boxray.data.likeness import SIDE_PX, near_copies
-from boxray.data.manifest import BOX_COLUMNS, IMAGE_COLUMNS, Manifest, forget
-from boxray.data.merge import Merged, merge_copies, readers_of
+from boxray.data.manifest import BOX_COLUMNS, CORNERS, IMAGE_COLUMNS, Manifest, forget
+from boxray.data.merge import Merged, merge_copies, who_looked
 from boxray.data.pictures import Shelf
 from boxray.data.presence import Cells, Rule
 from boxray.data.sources import Download, importer_of
@@ -78,7 +78,10 @@ def build(
     )
     merged = merge_copies(gathered, _groups(gathered, progress), label_space, audits)
     dealt = _deal(datasets, merged, gathered)
-    manifest = Manifest(out, label_space, _image_table(merged, dealt, label_space), _consensus(merged))
+    exhaustive = {name: _exhaustive(card, label_space) for name, card in deck.items()}
+    looked = who_looked(merged.images, merged.boxes, exhaustive)
+    images, boxes = _image_table(merged, dealt, label_space), _consensus(merged.boxes, looked)
+    manifest = Manifest(out, label_space, images, boxes)
     manifest.require_splits_apart()
     for name, books in audits.items():
         books.images_built = int((merged.images["source"] == name).sum())
@@ -89,7 +92,7 @@ def build(
     shelf.save()
     write_yolo_files(manifest)
     audit = audit_of(manifest, audits, merged, dealt, decoded=shelf.decoded)
-    write_audit(audit, manifest, merged.boxes, deck)
+    write_audit(audit, manifest, merged.boxes, looked, deck)
     manifest.save({"split": datasets.split.model_dump(), "audit": audit.to_json()}, merged.boxes)
     return Built(Manifest.load(out), audit, audits)
 
@@ -166,9 +169,18 @@ def _cell_columns(cells: list[Cells], label_space: LabelSpace) -> dict[str, pd.C
     return columns
 
 
-def _consensus(merged: Merged) -> pd.DataFrame:
-    fused = fuse_table(merged.boxes, readers_of(merged.images))
-    return fused[BOX_COLUMNS].astype({"finding": "category"})
+def _consensus(boxes: pd.DataFrame, looked: pd.DataFrame) -> pd.DataFrame:
+    parts = [pd.DataFrame(columns=BOX_COLUMNS)]
+    for finding, part in boxes.groupby("finding"):
+        parts.append(fuse_table(part, looked[looked["finding"] == finding].groupby("image_id").size()))
+    fused = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    numbers = dict.fromkeys(CORNERS, "float64") | {"votes": "int64", "n_readers": "int64"}
+    return fused[BOX_COLUMNS].astype(numbers | {"finding": "category"})
+
+
+def _exhaustive(card: Card, label_space: LabelSpace) -> list[str]:
+    """Findings of which the card's readers box every occurrence, whatever words they stand for."""
+    return [finding.key for finding in label_space if set(members(finding)) <= set(card.exhaustive)]
 
 
 def _require_names(datasets: DatasetsFile, label_space: LabelSpace) -> None:

