@@ -543,6 +543,50 @@ def test_a_second_build_decodes_only_what_has_changed(tmp_path):
     assert again.books["made"].images_dropped == {"input.not_supported": 1}
 
 
+def test_a_copy_that_was_merged_is_not_decoded_again_and_comes_back_when_it_is_needed(tmp_path):
+    a_yolo_project(tmp_path, {"a": [], "b": []})
+    write_chest(tmp_path / "source" / "images" / "b.png", seed=1)  # the same as a.png
+    datasets = read_datasets_file(tmp_path / "datasets.yaml")
+
+    build(datasets, tmp_path / "built", cards=tmp_path / "cards")
+    again = build(datasets, tmp_path / "built", cards=tmp_path / "cards")
+    for folder, suffix in (("images", "png"), ("labels", "txt")):
+        (tmp_path / "source" / folder / f"a.{suffix}").unlink()
+    alone = build(datasets, tmp_path / "built", cards=tmp_path / "cards")
+
+    assert again.audit.decoded == 0
+    assert alone.audit.decoded == 1
+    assert alone.manifest.images["image_id"].tolist() == ["made:b"]
+    assert [path.name for path in (tmp_path / "built" / "images").rglob("*.png")] == ["b.png"]
+
+
+def test_the_boxes_of_an_image_named_twice_make_nothing_absent(tmp_path):
+    write_coco(
+        tmp_path / "source",
+        ["Effusion"],
+        [("a.png", 256, 256), ("a.jpg", 256, 256)],
+        [(0, "Effusion", [10, 10, 50, 50])],
+    )
+    write_chest(tmp_path / "source" / "images" / "a.png")
+    card = {"layout": "coco", "boxes": {"Effusion": "effusion"}, "exhaustive": ["effusion"]}
+
+    manifest, (audit,) = a_project(tmp_path, {"made": {"card": "made", "root": "source"}}, cards={"made": card})()
+
+    assert audit.boxes_dropped.total() + len(manifest.reader_boxes()) == 1
+    assert image_row(manifest, "made:a")["presence_effusion"] in {"boxed", "unknown"}
+
+
+def test_a_box_of_which_more_than_half_lies_outside_is_dropped_and_its_finding_unknown(tmp_path):
+    write_coco(tmp_path / "source", ["Effusion"], [("a.png", 256, 256)], [(0, "Effusion", [250, 10, 50, 50])])
+    write_chest(tmp_path / "source" / "images" / "a.png")
+    card = {"layout": "coco", "boxes": {"Effusion": "effusion"}, "exhaustive": ["effusion"]}
+
+    manifest, (audit,) = a_project(tmp_path, {"made": {"card": "made", "root": "source"}}, cards={"made": card})()
+
+    assert audit.boxes_dropped == {"more than half of it lies outside the picture: drawn in another frame?": 1}
+    assert image_row(manifest, "made:a")["rule_effusion"] == "lost"
+
+
 def test_a_picture_taken_from_the_built_set_is_made_again(tmp_path):
     project = a_yolo_project(tmp_path, {"a": []})
     manifest, _ = project()
@@ -578,7 +622,7 @@ def test_an_image_id_that_is_no_file_name_is_left_out_and_leads_out_of_nothing(t
 def test_a_published_split_is_kept_where_the_card_says_so(tmp_path):
     for seed, (part, name) in enumerate((("train", "a"), ("train", "b"), ("val", "c"), ("test", "d"))):
         write_chest(tmp_path / "folder" / part / "normal" / f"{name}.png", seed=seed)
-    card = {"layout": "image_folder", "labels": {"normal": {"normal": "present"}}}
+    card = {"layout": "image_folder", "labels": {"normal": {"normal": "present"}}, "one_class": True}
     parts = {"splits": {"train": "train", "val": "val", "test": "test"}}
     sources = {"made": {"card": "made", "root": "folder"}}
 

@@ -22,10 +22,10 @@ def gathered_from(rows, boxes=(), cells=None):
     """Images as (id, patient, width); boxes as (image id, finding, x1, reader)."""
     images = pd.DataFrame(
         [
-            (image, image.partition(":")[0], patient, f"{image}.png", width, width, image)
-            for image, patient, width in rows
+            (image, image.partition(":")[0], patient, f"{image}.png", width, height, image, None, None, None, "")
+            for image, patient, (width, height) in ((i, p, w if isinstance(w, tuple) else (w, w)) for i, p, w in rows)
         ],
-        columns=["image_id", "source", "patient", "picture", "width", "height", "sha256"],
+        columns="image_id source patient picture width height sha256 view sex age_years aside".split(),
     )
     table = pd.DataFrame(
         [(image, finding, x1, 1.0, x1 + 5, 9.0, reader, finding) for image, finding, x1, reader in boxes],
@@ -48,7 +48,6 @@ def test_without_copies_everything_stays_as_it_was():
     assert merged.images["image_id"].tolist() == ["a:1", "a:2"]
     assert merged.boxes.equals(gathered.boxes)
     assert not merged.linked
-    assert not merged.removed
     assert not audits["a"].images_dropped
 
 
@@ -63,7 +62,6 @@ def test_the_largest_copy_stays_and_boxes_move_to_it_in_proportion():
     ]
     assert merged.boxes[["finding", "x1", "x2"]].to_numpy().tolist() == [["edema", 8.0, 18.0], ["effusion", 7.0, 12.0]]
     assert merged.linked == [("q", "p")]
-    assert merged.removed == ["a:small.png"]
     assert merged.across == {("b", "a"): 1}
     assert audits["a"].images_dropped == {
         "a copy of an image that is kept: the same film at another size or quality, of b": 1
@@ -77,6 +75,26 @@ def test_a_reader_who_boxed_two_copies_of_a_film_counts_once_and_the_drop_is_boo
 
     assert merged.boxes[["finding", "x1"]].to_numpy().tolist() == [["edema", 1.0], ["effusion", 3.0]]
     assert audits["a"].boxes_dropped == {"the same reader's boxes on a copy": 1}
+
+
+def test_boxes_of_a_copy_of_another_aspect_are_not_moved_by_guess_but_the_finding_is_there():
+    boxes = [("a:padded", "edema", 4.0, "a/published")]
+    rows = [("a:padded", "p", (10, 8)), ("b:large", "p", (20, 20))]
+
+    merged, audits = merged_from(gathered_from(rows, boxes, [(UNKNOWN, BOXED), (UNKNOWN, UNKNOWN)]), [0, 0])
+
+    assert merged.boxes.empty
+    assert merged.cells == [(UNKNOWN, Cell(Presence.PRESENT, Rule.BOX))]
+    assert audits["a"].boxes_dropped == {"on a copy of another aspect": 1}
+
+
+def test_a_copy_with_a_fault_is_not_the_one_that_is_kept():
+    gathered = gathered_from([("a:upside_down", "p", 30), ("a:good", "p", 10)])
+    gathered.images.loc[0, "aside"] = "quality.polarity"
+
+    merged, _ = merged_from(gathered, [0, 0])
+
+    assert merged.images["image_id"].tolist() == ["a:good"]
 
 
 def test_presence_is_that_of_the_stronger_rule_and_a_contradiction_is_counted():
@@ -108,17 +126,17 @@ def test_every_image_and_every_box_is_kept_or_booked(drawn):
 
 
 def test_who_drew_nothing_has_looked_only_if_he_boxes_every_occurrence():
-    images = pd.DataFrame({"image_id": ["x", "y"], "readers": ["nih/a 'det/two words' lungs/c", "nih/a"]})
+    images = pd.DataFrame({"image_id": ["x", "y"], "readers": ["nih/a det/two_words lungs/c", "nih/a"]})
     boxes = pd.DataFrame(
-        [("x", "effusion", "nih/a"), ("x", "edema", "det/two words"), ("y", "effusion", "nih/a")],
+        [("x", "effusion", "nih/a"), ("x", "edema", "det/two_words"), ("y", "effusion", "nih/a")],
         columns=["image_id", "finding", "reader"],
     )
 
     looked = who_looked(images, boxes, {"det": ["effusion", "edema"], "nih": [], "lungs": []})
 
     assert sorted(map(tuple, looked.to_numpy().tolist())) == [
-        ("x", "edema", "det/two words"),
-        ("x", "effusion", "det/two words"),
+        ("x", "edema", "det/two_words"),
+        ("x", "effusion", "det/two_words"),
         ("x", "effusion", "nih/a"),
         ("y", "effusion", "nih/a"),
     ]

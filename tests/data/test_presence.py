@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from boxray.core.errors import DataError
 from boxray.core.findings import LabelSpace, Presence
 from boxray.data.card import load_card, load_label_space
-from boxray.data.presence import Cell, PresenceRules, Rule, contradicted, strongest
+from boxray.data.presence import Cell, PresenceRules, Rule, contradicted, together
 from making import a_card, a_finding, label_space
 
 
@@ -150,7 +150,7 @@ def test_a_finding_whose_box_could_not_be_built_is_not_called_absent():
     stated = presence_of(card, SPACE, (), ("Edema",), lost={"edema"})
     another = presence_of(card, SPACE, {"edema"}, (), lost={"edema"})
 
-    assert silent["edema"] == Cell(Presence.UNKNOWN, Rule.NONE)
+    assert silent["edema"] == Cell(Presence.UNKNOWN, Rule.LOST)
     assert silent["effusion"] == Cell(Presence.ABSENT, Rule.EXHAUSTIVE)
     assert stated["edema"] == Cell(Presence.PRESENT, Rule.LABEL)
     assert another["edema"] == Cell(Presence.BOXED, Rule.BOX)
@@ -208,27 +208,75 @@ def test_a_finding_that_stands_for_two_words_is_there_with_one_and_absent_only_w
     assert presence_of(card, CANCER, boxed, labels)["lung_cancer"] == expected
 
 
-def test_one_class_of_an_exclusive_label_space_rules_out_the_others_and_two_rule_out_nothing():
-    card = a_card(labels={"TB": {"tuberculosis": Presence.PRESENT}, "COVID": {"covid": Presence.PRESENT}})
+ONE_DIAGNOSIS = {"TB": {"tuberculosis": Presence.PRESENT}, "COVID": {"covid": Presence.PRESENT}}
+
+
+def test_a_source_of_one_class_an_image_rules_out_what_nobody_said_and_two_classes_rule_out_nothing():
+    card = a_card(labels=ONE_DIAGNOSIS, one_class=True, absent_by_assumption={"emphysema": "rare there"})
     space = load_label_space("chest6")
 
     one, two = presence_of(card, space, [], ("TB",)), presence_of(card, space, [], ("TB", "COVID"))
 
-    assert one.pop("tuberculosis").presence is Presence.PRESENT
-    assert set(one.values()) == {Cell(Presence.ABSENT, Rule.EXCLUSIVE)}
+    assert one["tuberculosis"] == Cell(Presence.PRESENT, Rule.LABEL)
+    assert one["covid"] == one["normal"] == Cell(Presence.ABSENT, Rule.EXCLUSIVE)
+    assert one["emphysema"] == Cell(Presence.ABSENT, Rule.ASSUMPTION)  # no more certain than it was
     assert two["normal"] == Cell(Presence.UNKNOWN, Rule.NONE)
 
 
-def test_of_two_readings_the_one_who_looked_everywhere_outweighs_a_label_mined_from_text():
-    text = Cell(Presence.PRESENT, Rule.LABEL), Cell(Presence.ABSENT, Rule.ASSUMPTION)
-    radiologist = Cell(Presence.ABSENT, Rule.EXHAUSTIVE), Cell(Presence.UNKNOWN, Rule.NONE)
+def test_a_source_of_several_findings_an_image_rules_out_nothing_even_in_an_exclusive_label_space():
+    cells = presence_of(a_card(labels=ONE_DIAGNOSIS), load_label_space("chest6"), [], ("TB",))
 
-    assert strongest([text, radiologist]) == (radiologist[0], text[1])
-    assert contradicted([text, radiologist]) == [0]
+    assert cells["covid"] == Cell(Presence.UNKNOWN, Rule.NONE)
 
 
-def test_an_assumption_contradicts_nobody():
-    assumed, boxed = (Cell(Presence.ABSENT, Rule.ASSUMPTION),), (Cell(Presence.BOXED, Rule.BOX),)
+def test_a_lost_box_is_not_ruled_out_either():
+    card = a_card(labels=ONE_DIAGNOSIS, one_class=True)
 
-    assert strongest([assumed, boxed]) == boxed
+    cells = presence_of(card, load_label_space("chest6"), [], ("TB",), lost=["emphysema"])
+
+    assert cells["emphysema"] == Cell(Presence.UNKNOWN, Rule.LOST)
+
+
+def a_cell(presence, rule):
+    return (Cell(Presence(presence), Rule(rule)),)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        pytest.param(("boxed", "box"), ("absent", "exhaustive"), ("boxed", "box"), id="a-box-holds"),
+        pytest.param(("present", "label"), ("absent", "exhaustive"), ("unknown", "disputed"), id="both-spoke"),
+        pytest.param(("present", "label"), ("absent", "label"), ("unknown", "disputed"), id="labels-differ"),
+        pytest.param(("present", "label"), ("absent", "no_label"), ("present", "label"), id="silence-is-weaker"),
+        pytest.param(("unknown", "lost"), ("absent", "assumption"), ("unknown", "lost"), id="a-lost-box-holds"),
+        pytest.param(("unknown", "lost"), ("boxed", "box"), ("boxed", "box"), id="found-again"),
+        pytest.param(("unknown", "label"), ("absent", "exhaustive"), ("absent", "exhaustive"), id="known-by-one"),
+        pytest.param(("unknown", "none"), ("absent", "assumption"), ("absent", "assumption"), id="nothing-said"),
+        pytest.param(("boxed", "box"), ("present", "box"), ("boxed", "box"), id="a-box-that-can-be-placed"),
+    ],
+)
+def test_two_readings_say_the_same_together_in_whatever_order(one, other, expected):
+    here, there = a_cell(*one), a_cell(*other)
+
+    assert together([here, there], exclusive=False) == together([there, here], exclusive=False) == a_cell(*expected)
+
+
+def test_two_classes_by_two_readings_of_an_exclusive_label_space_are_disputed_unless_boxed():
+    normal = a_cell("present", "label") + a_cell("unknown", "none")
+    ill = a_cell("unknown", "none") + a_cell("boxed", "box")
+
+    assert together([normal, ill], exclusive=True) == a_cell("unknown", "disputed") + a_cell("boxed", "box")
+
+
+def test_an_assumption_contradicts_nobody_and_a_label_does():
+    assumed, boxed, denied = a_cell("absent", "assumption"), a_cell("boxed", "box"), a_cell("absent", "label")
+
     assert contradicted([assumed, boxed]) == []
+    assert contradicted([denied, boxed]) == [0]
+
+
+def test_a_label_that_says_unknown_yields_to_one_that_knows():
+    card = a_card(labels={"Infiltration": {"covid": Presence.UNKNOWN}, "Pneumonia": {"covid": Presence.PRESENT}})
+
+    for labels in (("Infiltration", "Pneumonia"), ("Pneumonia", "Infiltration")):
+        assert presence_of(card, SPACE, [], labels)["covid"] == Cell(Presence.PRESENT, Rule.LABEL)

@@ -15,11 +15,11 @@ class Presence(StrEnum):
     """What is known of one finding in one image. Not annotated is *not* absent."""
 
     BOXED = "boxed"
-    """There, and its places are boxed."""
+    """There, and at least one of its places is boxed."""
     PRESENT = "present"
     """There, somewhere: nobody drew a box."""
     ABSENT = "absent"
-    """Somebody looked and did not see it, or the card states a reason."""
+    """Somebody looked and did not see it, or the card states a reason, or only assumes it: the rule says which."""
     UNKNOWN = "unknown"
     """Nobody was asked, or nobody says. The default."""
 

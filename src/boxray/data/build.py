@@ -25,7 +25,7 @@ from boxray.data.merge import Merged, merge_copies, who_looked
 from boxray.data.pictures import Shelf
 from boxray.data.presence import Cells, Rule
 from boxray.data.sources import Download, importer_of
-from boxray.data.split import Deal, Split, deal
+from boxray.data.split import PARTS, Deal, Split, deal
 from boxray.data.yolo_files import write_yolo_files
 
 
@@ -87,9 +87,7 @@ def build(
         books.images_built = int((merged.images["source"] == name).sum())
         books.boxes_built = int(merged.boxes["reader"].str.startswith(f"{name}/").sum())
         books.close()
-    for picture in merged.removed:
-        shelf.remove(picture)
-    shelf.save()
+    shelf.keep(merged.images["picture"])
     write_yolo_files(manifest)
     audit = audit_of(manifest, audits, merged, dealt, decoded=shelf.decoded)
     write_audit(audit, manifest, merged.boxes, looked, deck)
@@ -109,7 +107,9 @@ def _gather(
 ) -> Gathered:
     gatherer = Gatherer(name, entry.patients_of or name, card, label_space, key, shelf, audit)
     folders = [] if entry.pictures else [entry.root]
-    return gatherer.run(importer_of(card.layout)(Download(entry.root, entry.pictures)), folders, progress)
+    gathered = gatherer.run(importer_of(card.layout)(Download(entry.root, entry.pictures)), folders, progress)
+    shelf.save()  # a build that is cut off does not decode this source again
+    return gathered
 
 
 def _groups(gathered: Gathered, progress: Progress) -> IntArray:
@@ -135,13 +135,16 @@ def _joined_groups(one: IntArray, other: IntArray) -> IntArray:
 
 def _deal(datasets: DatasetsFile, merged: Merged, gathered: Gathered) -> Deal:
     images = gathered.images
-    published = images[images["published"] != ""].drop_duplicates("patient")
-    ill = merged.boxes.merge(merged.images[["image_id", "patient"]], on="image_id")
+    published: dict[str, Split] = {}
+    for patient, part in images.loc[images["published"] != "", ["patient", "published"]].itertuples(index=False):
+        published[patient] = max(Split(part), published.get(patient, Split.TRAIN), key=PARTS.index)
+    dealt = merged.images.loc[merged.images["aside"] == "", ["image_id", "patient"]]
+    ill = merged.boxes.merge(dealt, on="image_id")
     return deal(
         images["patient"].unique(),
         datasets.split.val,
         datasets.split.test,
-        published={row.patient: Split(row.published) for row in published.itertuples(index=False)},
+        published=published,
         linked=merged.linked,
         boxed={str(finding): part["patient"].unique() for finding, part in ill.groupby("finding")},
     )
@@ -174,6 +177,7 @@ def _consensus(boxes: pd.DataFrame, looked: pd.DataFrame) -> pd.DataFrame:
     for finding, part in boxes.groupby("finding"):
         parts.append(fuse_table(part, looked[looked["finding"] == finding].groupby("image_id").size()))
     fused = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    assert fused["votes"].sum() == len(boxes), "every reader's box is in exactly one box of the consensus"
     numbers = dict.fromkeys(CORNERS, "float64") | {"votes": "int64", "n_readers": "int64"}
     return fused[BOX_COLUMNS].astype(numbers | {"finding": "category"})
 

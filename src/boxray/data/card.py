@@ -37,8 +37,8 @@ class Card(_Strict):
     """What a source says of itself, and which rule turns its silence into presence.
 
     The rules are tried in this order, and which one decided is kept per cell of the manifest:
-    a box, an image-level label, an exhaustive reading, a label that is missing, a stated reason, an
-    assumption. What none of them decides is UNKNOWN.
+    a box, an image-level label, an exhaustive reading, the one class of an image, a label that is missing, a stated
+    reason, an assumption. What none of them decides is UNKNOWN.
     """
 
     key: str
@@ -63,6 +63,8 @@ class Card(_Strict):
     absent_by_assumption: dict[str, str]
     splits: dict[str, Literal["train", "val", "test"]] = Field(default_factory=dict)
     """Published part -> ours, where the published split is kept; an empty one deals patients by hash."""
+    one_class: bool = False
+    """Whether the source gives each image one class: in an exclusive label space it rules out the others."""
     chest: bool = True
     """Whether its pictures are frontal chest radiographs: then those that seem inverted are put aside."""
     expected: Expected = Field(default_factory=Expected)

@@ -63,6 +63,11 @@ class DatasetsFile(_Strict):
         for name, entry in self.sources.items():
             if entry.patients_of is not None and entry.patients_of not in self.sources.keys() - {name}:
                 raise ValueError(f"source {name!r} has the patients of {entry.patients_of!r}, which is no other source")
+            if entry.patients_of and self.sources[entry.patients_of].patients_of:
+                first = self.sources[entry.patients_of].patients_of
+                raise ValueError(
+                    f"source {name!r} has the patients of {entry.patients_of!r}, whose are those of {first!r}: name it"
+                )
         return self
 
 

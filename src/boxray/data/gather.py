@@ -18,11 +18,14 @@ from boxray.data.card import Card
 from boxray.data.manifest import READER_BOX_COLUMNS
 from boxray.data.pictures import Picture, Shelf
 from boxray.data.presence import Cells, PresenceRules
+from boxray.data.presence import together as joined
 from boxray.data.record import Record
 from boxray.data.sources.files import PICTURES
 from boxray.data.split import Split, patient_key
 
 SMALLEST_SIDE_PX: Final = 1.0
+LEAST_INSIDE: Final = 0.5
+"""Share of a box that must lie inside the picture: clicks slip by some pixels, half a box means a wrong frame."""
 
 IMAGE_COLUMNS: Final = (
     "image_id",
@@ -97,11 +100,11 @@ class Gatherer:
         asked = any(self.label_space.finding_for(word) for word in self.card.boxes.values())
         images, boxes = _Table(IMAGE_COLUMNS), _Table(READER_BOX_COLUMNS)
         gathered = Gathered(pd.DataFrame(), [], [], [], pd.DataFrame())
-        named: set[str] = set()
+        row_of: dict[str, int | None] = {}
         files: set[Path] = set()
         for record in records:
-            picture = "named a second time by the tables" if record.image in named else self._picture(record)
-            named.add(record.image)
+            again = record.image in row_of
+            picture = "named a second time by the tables" if again else self._picture(record)
             if record.file is not None:
                 files.add(record.file)
             progress(self.name, 1)
@@ -109,11 +112,16 @@ class Gatherer:
             self.audit.boxes_named += len(record.boxes)
             if isinstance(picture, str):
                 self.audit.drop_image(picture, len(record.boxes))
+                row = row_of.setdefault(record.image, None)
+                if again and row is not None:
+                    lost = {word for raw in record.boxes if (word := self.card.finding_of(raw.label))}
+                    gathered.cells[row] = joined([gathered.cells[row], rules.cells((), None, lost)], exclusive=False)
                 continue
+            row_of[record.image] = len(gathered.cells)
             rows, boxed, lost = self._boxes(record, picture)
             boxes.add(rows)
             gathered.cells.append(rules.cells(boxed, record.labels, lost))
-            gathered.readers.append(tuple(f"{self.name}/{reader}" for reader in record.readers) if asked else ())
+            gathered.readers.append(tuple(map(self._reader, record.readers)) if asked else ())
             gathered.thumbnails.append(picture.fingerprint.thumbnail)
             images.add([self._image(record, picture)])
         self._count_unnamed(files, folders)
@@ -153,7 +161,7 @@ class Gatherer:
         """Rows of an image's boxes; the card's words that are boxed; those of which a box could not be built."""
         size_wh = picture.width, picture.height
         to_picture = ScaleShift.between(record.frame_wh or (1, 1), size_wh)
-        rows: dict[tuple[Any, ...], None] = {}
+        rows: dict[tuple[Any, ...], str] = {}
         boxed: set[str] = set()
         lost: set[str] = set()
         for raw in record.boxes:
@@ -164,21 +172,24 @@ class Gatherer:
                 continue
             mapped = to_picture.apply(np.array([raw.xyxy], dtype=np.float64))
             clipped = clip_boxes(mapped, size_wh)
-            fault = _fault(mapped, clipped)
+            fault = _fault_of(mapped, clipped)
             if fault:
                 self.audit.boxes_dropped[fault] += 1
                 lost.add(word)
                 continue
             boxed.add(word)
-            reader = f"{self.name}/{raw.reader}"
-            row = (f"{self.name}:{record.image}", finding, *clipped[0].tolist(), reader, raw.label)
+            row = (f"{self.name}:{record.image}", finding, *clipped[0].tolist(), self._reader(raw.reader))
             if row in rows:
                 self.audit.boxes_dropped["the same box of the same finding a second time"] += 1
                 continue
-            rows[row] = None
+            rows[row] = raw.label
             if box_area(mapped)[0] > box_area(clipped)[0]:
                 self.audit.remarks["box clipped at the edge of the image"] += 1
-        return list(rows), boxed, lost
+        return [(*row, label) for row, label in rows.items()], boxed, lost
+
+    def _reader(self, name: str) -> str:
+        """A reader's name in the tables, where names stand side by side with blanks between them."""
+        return f"{self.name}/{'_'.join(name.split())}"
 
     def _count_unnamed(self, named: set[Path], folders: Iterable[Path]) -> None:
         found = {path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in PICTURES}
@@ -186,12 +197,14 @@ class Gatherer:
             self.audit.remarks["picture that no table names"] += len(found - named)
 
 
-def _fault(mapped: np.ndarray[Any, Any], clipped: np.ndarray[Any, Any]) -> str:
+def _fault_of(mapped: np.ndarray[Any, Any], clipped: np.ndarray[Any, Any]) -> str:
     """Why a box cannot be built, or nothing."""
     if not np.isfinite(mapped).all():
         return "a corner is no finite number"
     if not (clipped[:, 2:] - clipped[:, :2] > SMALLEST_SIDE_PX).all():
         return f"degenerate: a side of {SMALLEST_SIDE_PX:g} px or less in the image"
+    if box_area(clipped)[0] < LEAST_INSIDE * box_area(mapped)[0]:
+        return "more than half of it lies outside the picture: drawn in another frame?"
     return ""
 
 

@@ -26,7 +26,14 @@ SIDE_PX: Final = 64
 """Side of a thumbnail. At 32 px, other films of a patient correlate as highly as copies do."""
 
 AT_MOST_BITS: Final = 12
-ALIKE_FROM: Final = 0.87
+"""Hamming distance up to which two pictures are looked at. Of 1,500 radiographs cropped by 2 % on every side 99.4 %
+stay within it. At 14 bits that were 99.7 %, but four times as many pairs to look at."""
+
+ALIKE_FROM: Final = 0.9
+"""Correlation of `confirm` from which two pictures are one film. Among 7,051 radiographs (NIH 731, TBX11K 600, SIIM
+5,039, covid_lungs 609, covid_gb 72) the pair with the highest that is none has 0.887: one patient, two exposures
+within minutes. The highest of two patients has 0.70; of two films that TBX11K, which names no patients, lists
+apart, 0.86. Every pair from 0.9 on was looked at: all 202 are one film."""
 
 _TYPICAL: Final = np.array(
     [
@@ -54,7 +61,7 @@ _BLANK_BELOW: Final = 2.0
 
 _COARSE_PX: Final = 32
 _COARSE_SIGMA_PX: Final = 2.0
-_COARSE_FROM: Final = 0.6
+_COARSE_FROM: Final = 0.65
 """Correlation of coarse thumbnails, not aligned, from which alignment is tried."""
 _FINE_SIGMA_PX: Final = 2.0
 
@@ -96,7 +103,7 @@ def fingerprint_of(grey: ByteArray) -> Fingerprint:
     equal = _squeezed(_equalised(picture), SIDE_PX)
     frequencies = cv2.dct(_squeezed(equal, _DCT_PX).astype(np.float32))
     bits = np.array([frequencies[yx] for yx in _FREQUENCIES]) > _TYPICAL
-    hash64 = np.packbits(bits).view(np.uint64)[0]
+    hash64 = np.packbits(bits).view("<u8")[0]
     return Fingerprint(hash64, plain if _are_blank(plain[None])[0] else equal)
 
 
@@ -273,7 +280,7 @@ def _close_pairs(distinct: IntArray, at_most_bits: int) -> Iterator[IntArray]:
             i, j = pairs.T
             new = np.ones(len(pairs), dtype=bool)
             for before in range(band):
-                new &= np.bitwise_count(bands[before][i] ^ bands[before][j]).astype(int) > radius[before]
+                new &= np.bitwise_count(bands[before][i] ^ bands[before][j]) > radius[before]
             yield pairs[new]
 
 
@@ -323,22 +330,25 @@ def _local_contrast(thumbnails: ByteArray, sigma_px: float) -> FloatArray:
     for place, thumbnail in enumerate(thumbnails.astype(np.float32)):
         rest = thumbnail - cv2.GaussianBlur(thumbnail, (0, 0), sigma_px)
         contrast = np.sqrt(cv2.GaussianBlur(rest * rest, (0, 0), sigma_px))
-        local[place] = rest / (contrast + 0.25 * rest.std() + 1e-6)
+        overall = np.sqrt(np.vdot(rest, rest) / rest.size)
+        local[place] = rest / (contrast + 0.25 * overall + 1e-6)
     return local
 
 
 def _coarse(thumbnails: ByteArray) -> FloatArray:
-    """Shape ``(N, _COARSE_PX²)``: local contrast at half the side, standardised."""
-    small = [_squeezed(thumbnail, _COARSE_PX) for thumbnail in thumbnails]
-    local = _local_contrast(np.array(small, dtype=np.uint8).reshape(-1, _COARSE_PX, _COARSE_PX), _COARSE_SIGMA_PX)
-    return _standard(local).reshape(len(thumbnails), _COARSE_PX * _COARSE_PX)
+    """Shape ``(N, _COARSE_PX²)``, float16: local contrast at half the side, standardised."""
+    coarse = np.empty((len(thumbnails), _COARSE_PX**2), dtype=np.float16)
+    for place, thumbnail in enumerate(thumbnails):
+        local = _local_contrast(_squeezed(thumbnail, _COARSE_PX)[None], _COARSE_SIGMA_PX)
+        coarse[place] = _standard(local).ravel()
+    return coarse
 
 
 def _correlation(coarse: FloatArray, pairs: IntArray) -> FloatArray:
     alike = np.empty(len(pairs), dtype=np.float32)
     for start in range(0, len(pairs), 1024):
-        i, j = pairs[start : start + 1024].T
-        alike[start : start + 1024] = np.einsum("mp,mp->m", coarse[i], coarse[j])
+        one, other = coarse[pairs[start : start + 1024].T].astype(np.float32)
+        alike[start : start + 1024] = np.einsum("mp,mp->m", one, other)
     return alike
 
 
@@ -410,3 +420,4 @@ def _join(parent: IntArray, pairs: IntArray) -> None:
     for pair in pairs:
         low, high = sorted(_roots(parent, pair).tolist())
         parent[high] = low
+    parent[:] = _roots(parent, parent)  # so that no way to a root grows long

@@ -3,7 +3,7 @@
 Images, one row each: `image_id`, `source`, `image`, `split`, `patient` (opaque), `picture` (relative to the manifest),
 `width`, `height`, `sha256` (of the radiograph's pixels), `view`, `sex`, `age_years`, `aside` (the quality fault for
 which it is in no part, or nothing), `copies` (ids of the copies that it stands for, as words of a shell), `readers`
-(all who read it or one of its copies, as words of a shell), and per finding `presence_<key>` and `rule_<key>`.
+(all who read it or one of its copies, with blanks between), and per finding `presence_<key>` and `rule_<key>`.
 
 Boxes, the consensus of the readers, one row each: `image_id`, `finding`, `x1`, `y1`, `x2`, `y2` in pixels of the
 picture, `votes` (readers who drew it), `n_readers` (readers of the image), `readers`, `raw_label`. Every reader's own

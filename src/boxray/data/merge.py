@@ -6,18 +6,22 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from boxray.core.arrays import IntArray
-from boxray.core.findings import LabelSpace
+from boxray.core.arrays import BoolArray, IntArray
+from boxray.core.findings import LabelSpace, Presence
 from boxray.data.audit import SourceAudit
 from boxray.data.gather import Gathered
 from boxray.data.manifest import CORNERS
-from boxray.data.presence import Cells, contradicted, strongest
+from boxray.data.presence import Cell, Cells, Rule, contradicted, together
 
-COPY = "a copy of an image that is kept: "
+SAME_ASPECT: Final = 0.02
+"""Largest difference of aspect at which boxes of a copy are moved in proportion. Rounding to whole pixels makes 1 %."""
+
+COPY: Final = "a copy of an image that is kept: "
 """Begins the reason for which a copy has no row of its own."""
 
 
@@ -31,8 +35,6 @@ class Merged:
     boxes: pd.DataFrame
     linked: list[tuple[str, str]]
     """Pairs of patients under whose names the same film was found."""
-    removed: list[str]
-    """Pictures that the built set need not keep."""
     contradictions: Counter[str]
     """Finding -> images of which one reading has it and another has not."""
     across: Counter[tuple[str, str]]
@@ -44,8 +46,9 @@ def merge_copies(
 ) -> Merged:
     """Keep the largest picture of each group, with the boxes and the presence of all.
 
-    Boxes move to the kept picture in proportion to its size. Of a reader who has several copies of a film, the boxes
-    on the first one count: the others are the same reading again, or a reading that was forgotten.
+    Boxes move to the kept picture in proportion to its size; those of a copy of another aspect cannot be placed. Of a
+    reader who has several copies of a film, the boxes on the first one count: the others are the same reading again, or
+    a reading that was forgotten.
 
     Args:
         gathered: All sources, in the order of the datasets file.
@@ -59,7 +62,8 @@ def merge_copies(
     images = gathered.images
     keeper = _keeper_of(images, groups)
     goes = np.flatnonzero(keeper != np.arange(len(images)))
-    boxes = _moved_boxes(gathered, keeper, audits)
+    stretched = _stretched(images, keeper)
+    boxes = _moved_boxes(gathered, keeper, stretched, audits)
     members: dict[int, list[int]] = {}
     for index in goes.tolist():
         members.setdefault(int(keeper[index]), []).append(index)
@@ -67,39 +71,56 @@ def merge_copies(
     copies = np.full(len(images), "", dtype=object)
     contradictions: Counter[str] = Counter()
     for kept, others in members.items():
-        readings = [gathered.cells[index] for index in (kept, *others)]
-        cells[kept] = strongest(readings)
+        readings = [
+            _unboxed(gathered.cells[index]) if stretched[index] else gathered.cells[index] for index in (kept, *others)
+        ]
+        cells[kept] = together(readings, exclusive=label_space.exclusive)
         contradictions.update(label_space.keys[position] for position in contradicted(readings))
         readers[kept] = tuple(dict.fromkeys(reader for index in (kept, *others) for reader in readers[index]))
         copies[kept] = shlex.join(images["image_id"].iloc[others])
     _book(images, goes, keeper, audits)
     stays = np.flatnonzero(keeper == np.arange(len(images)))
-    words = {"copies": copies, "readers": [shlex.join(who) for who in readers]}
-    merged = images.assign(**{name: pd.array(column, dtype="str") for name, column in words.items()}).iloc[stays]
+    words = {"copies": copies, "readers": [" ".join(who) for who in readers]}
+    merged = images.assign(**{name: pd.array(column, dtype="str") for name, column in words.items()})
+    for column in ("view", "sex", "age_years"):  # what only a smaller copy knows
+        merged[column] = merged[column].fillna(merged[column].groupby(keeper).transform("first"))
+    merged = merged.iloc[stays]
     sources, patients = images["source"].to_numpy(), images["patient"].to_numpy()
     return Merged(
         merged.reset_index(drop=True),
         [cells[index] for index in stays],
         boxes,
         [(a, b) for a, b in zip(patients[keeper[goes]], patients[goes], strict=True) if a != b],
-        images["picture"].iloc[goes].tolist(),
         contradictions,
         Counter(zip(sources[keeper[goes]], sources[goes], strict=True)),
     )
 
 
 def _keeper_of(images: pd.DataFrame, groups: IntArray) -> IntArray:
-    """Shape ``(N,)``: for each image the one that is kept of its group: the largest, of equal ones the first."""
+    """Shape ``(N,)``: for each image the one kept of its group: the largest without a fault, else the first."""
     area = (images["width"] * images["height"]).to_numpy()
-    best_first = np.lexsort((np.arange(len(images)), -area, groups))
+    best_first = np.lexsort((np.arange(len(images)), -area, (images["aside"] != "").to_numpy(), groups))
     _, starts, inverse = np.unique(groups[best_first], return_index=True, return_inverse=True)
     keeper = np.empty(len(images), dtype=np.int64)
     keeper[best_first] = best_first[starts][inverse]
     return keeper
 
 
-def _moved_boxes(gathered: Gathered, keeper: IntArray, audits: Mapping[str, SourceAudit]) -> pd.DataFrame:
-    """Every reader's boxes on the kept pictures; a second reading of the same film by the same reader is booked."""
+def _stretched(images: pd.DataFrame, keeper: IntArray) -> BoolArray:
+    """Shape ``(N,)``: whose aspect is not that of the kept picture: padded, cropped or squeezed, nobody says which."""
+    aspect = (images["width"] / images["height"]).to_numpy()
+    return np.asarray(np.abs(aspect / aspect[keeper] - 1) > SAME_ASPECT)
+
+
+def _unboxed(cells: Cells) -> Cells:
+    """What a reading says whose boxes cannot be placed: the finding is there, somewhere."""
+    return tuple(Cell(Presence.PRESENT, Rule.BOX) if cell.presence is Presence.BOXED else cell for cell in cells)
+
+
+def _moved_boxes(
+    gathered: Gathered, keeper: IntArray, stretched: BoolArray, audits: Mapping[str, SourceAudit]
+) -> pd.DataFrame:
+    """Every reader's boxes on the kept pictures; what cannot be placed, or was read twice by one reader, is booked."""
     images, boxes = gathered.images, gathered.boxes
     if boxes.empty:
         return boxes
@@ -110,11 +131,14 @@ def _moved_boxes(gathered: Gathered, keeper: IntArray, audits: Mapping[str, Sour
     moved = boxes.assign(image_id=images["image_id"].to_numpy()[kept])
     for column, ratio in zip(CORNERS, (ratio_w, ratio_h, ratio_w, ratio_h), strict=True):
         moved[column] = boxes[column] * ratio
-    first = pd.Series(row).groupby([kept, boxes["finding"].to_numpy(), boxes["reader"].to_numpy()]).transform("min")
-    again = first.to_numpy() != row
-    for source, n in images["source"].iloc[row[again]].value_counts().items():
-        audits[str(source)].boxes_dropped["the same reader's boxes on a copy"] += int(n)
-    return moved[~again].reset_index(drop=True)
+    order = np.where(stretched[row], row + len(images), row)
+    reading = [kept, boxes["finding"].to_numpy(), boxes["reader"].to_numpy()]
+    again = pd.Series(order).groupby(reading).transform("min").to_numpy() != order
+    lost = stretched[row] & ~again
+    for which, reason in ((again, "the same reader's boxes on a copy"), (lost, "on a copy of another aspect")):
+        for source, n in images["source"].iloc[row[which]].value_counts().items():
+            audits[str(source)].boxes_dropped[reason] += int(n)
+    return moved[~again & ~lost].reset_index(drop=True)
 
 
 def _book(images: pd.DataFrame, goes: IntArray, keeper: IntArray, audits: Mapping[str, SourceAudit]) -> None:
@@ -142,7 +166,7 @@ def who_looked(images: pd.DataFrame, boxes: pd.DataFrame, exhaustive: Mapping[st
     drew = boxes[["image_id", "finding", "reader"]].drop_duplicates()
     several = images[images["readers"].str.contains(" ", regex=False)]
     asked = drew[["image_id", "finding"]].drop_duplicates().merge(_named_readers(several), on="image_id")
-    source = asked["reader"].str.partition("/")[0] if len(asked) else asked["reader"]
+    source = asked["reader"].str.replace("/.*", "", regex=True)
     looks = pd.MultiIndex.from_arrays([source, asked["finding"]]).isin(
         [(name, finding) for name, findings in exhaustive.items() for finding in findings]
     )
@@ -151,7 +175,7 @@ def who_looked(images: pd.DataFrame, boxes: pd.DataFrame, exhaustive: Mapping[st
 
 def _named_readers(images: pd.DataFrame) -> pd.DataFrame:
     """One row per image and reader, with the columns `image_id` and `reader`."""
-    who = [shlex.split(words) for words in images["readers"]]
+    who = [words.split() for words in images["readers"]]
     return pd.DataFrame(
         {
             "image_id": np.repeat(images["image_id"].to_numpy(), [len(readers) for readers in who]),

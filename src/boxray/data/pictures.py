@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -63,6 +63,7 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._files: dict[str, tuple[Path, bool]] = {}
         self.decoded = 0
         """How many files were decoded anew."""
         self._before = self._read()
@@ -78,28 +79,37 @@ class Shelf:
         """
         key = _key_of(file, chest=chest)
         row = self._before.get(path)
-        if row is None or row["key"] != key or not (row["refused"] or (self.folder / path).is_file()):
+        self._files[path] = file, chest
+        if row is None or row["key"] != key:
             row = {"key": key, **self._decode(path, file, chest=chest)}
             self.decoded += 1
+            if row["refused"]:
+                self._remove(path)
         self._now[path] = row
         return row["refused"] or _picture_of(path, row)
 
-    def remove(self, path: str) -> None:
-        """Take away a picture that the built set does not keep, and its labels."""
+    def keep(self, paths: Iterable[str]) -> None:
+        """Leave the pictures of the built set in its folder, and none beside: copies that were merged have no file."""
+        kept = set(paths)
+        for path in kept:
+            if not (self.folder / path).is_file():
+                file, chest = self._files[path]
+                self._decode(path, file, chest=chest)
+                self.decoded += 1
+        for path in (self._before.keys() | self._now.keys()) - kept:
+            self._remove(path)
+        self.save()
+
+    def _remove(self, path: str) -> None:
         (self.folder / path).unlink(missing_ok=True)
         label_file(self.folder, path).unlink(missing_ok=True)
 
     def save(self) -> None:
-        """Keep what is known for the next build, and take away the pictures that only an earlier one had.
-
-        A refusal that may go better another time is forgotten.
-        """
-        for path in self._before.keys() - self._now.keys():
-            self.remove(path)
+        """Keep what is known so far for the next build; a refusal that may go better another time is forgotten."""
         rows = [{"path": path, **row} for path, row in self._now.items() if not row["passing"]]
-        pd.DataFrame(rows, columns=SHELF_COLUMNS).astype({"hash": "uint64"}).to_parquet(
-            self.folder / SHELF, index=False
-        )
+        table = pd.DataFrame(rows, columns=SHELF_COLUMNS).astype({"hash": "uint64"})
+        table.to_parquet(self.folder / f"{SHELF}.part", index=False)
+        (self.folder / f"{SHELF}.part").replace(self.folder / SHELF)
 
     def _read(self) -> dict[str, dict[str, Any]]:
         path = self.folder / SHELF
@@ -164,10 +174,10 @@ def _key_of(file: Path, *, chest: bool) -> str:
 def _decoder() -> str:
     """Hash of what makes pixels: our decoder's source and the libraries under it."""
     digest = hashlib.sha256()
-    for source in _sources(Path(str(files("boxray.imaging")))):
+    data = Path(str(files("boxray.data")))
+    for source in (*_sources(Path(str(files("boxray.imaging")))), data / "likeness.py", data / "pictures.py"):
         digest.update(source.read_bytes())
-    digest.update((Path(str(files("boxray.data"))) / "likeness.py").read_bytes())
-    for library in ("pydicom", "opencv-python", "numpy"):
+    for library in ("pydicom", "opencv-python", "numpy", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"):
         digest.update(f"{library} {version(library)}".encode())
     return digest.hexdigest()[:16]
 
@@ -180,4 +190,6 @@ def _write_png(path: Path, grey: ByteArray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     ok, data = cv2.imencode(".png", grey, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert ok, "OpenCV writes any grey picture"
-    path.write_bytes(data.tobytes())
+    part = path.with_suffix(".part")
+    part.write_bytes(data.tobytes())
+    part.replace(path)

@@ -14,21 +14,28 @@ from boxray.data.card import Card
 
 
 class Rule(StrEnum):
-    """Which rule of the card decided; the strongest first: of several readings of one image the stronger holds."""
+    """Which rule decided; the strongest first: of several readings of one image the stronger holds."""
 
     BOX = "box"
-    EXHAUSTIVE = "exhaustive"
+    LOST = "lost"
+    """A box was drawn that could not be built: nobody may call the finding absent for want of a box."""
     LABEL = "label"
+    EXHAUSTIVE = "exhaustive"
     EXCLUSIVE = "exclusive"
-    """Another class of an exclusive label space is there."""
+    """The source gives each image one class, and another one is there."""
     NO_LABEL = "no_label"
     REASON = "reason"
     ASSUMPTION = "assumption"
+    DISPUTED = "disputed"
+    """One reading has it and another has not, and neither drew a box."""
     NONE = "none"
 
 
 STRENGTH: Final = MappingProxyType({rule: place for place, rule in enumerate(Rule)})
 """Place in the order of `Rule`: 0 is the strongest."""
+
+SPOKEN: Final = frozenset({Rule.LABEL, Rule.EXHAUSTIVE, Rule.EXCLUSIVE})
+"""Somebody spoke of this very image. The weaker rules speak of the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,8 @@ class Cell:
     presence: Presence
     rule: Rule
 
+
+THERE: Final = frozenset({Presence.BOXED, Presence.PRESENT})
 
 Cells = tuple[Cell, ...]
 """One image: a cell for each finding of the label space, in its order."""
@@ -83,15 +92,24 @@ class PresenceRules:
                 for word in members(finding)
             ]
             cells.append(_joined(parts))
-        return _ruled_out(cells) if self._space.exclusive else tuple(cells)
+        return _ruled_out(cells) if self._space.exclusive and self._card.one_class else tuple(cells)
 
 
-def strongest(readings: Sequence[Cells]) -> Cells:
-    """What several readings of one image say together: for each finding the cell of the strongest rule.
+def together(readings: Sequence[Cells], *, exclusive: bool) -> Cells:
+    """What several readings of one image say together.
 
-    Where two are as strong, the first holds.
+    A box holds against everything. Where one reading has a finding and another has not, both in so many words, it
+    is UNKNOWN (disputed). Otherwise what is known by the strongest rule holds, whatever the order of the readings.
+
+    Args:
+        readings: At least one.
+        exclusive: Whether only one of the findings can be there: of two, those without a box are disputed.
     """
-    return tuple(min(cells, key=lambda cell: STRENGTH[cell.rule]) for cells in zip(*readings, strict=True))
+    cells = [_agreed(cells) for cells in zip(*readings, strict=True)]
+    there = [cell for cell in cells if cell.presence in THERE]
+    if exclusive and len(there) > 1:
+        cells = [Cell(Presence.UNKNOWN, Rule.DISPUTED) if cell.presence is Presence.PRESENT else cell for cell in cells]
+    return tuple(cells)
 
 
 def contradicted(readings: Sequence[Cells]) -> list[int]:
@@ -99,9 +117,22 @@ def contradicted(readings: Sequence[Cells]) -> list[int]:
     found = []
     for position, cells in enumerate(zip(*readings, strict=True)):
         said = {cell.presence for cell in cells if cell.rule is not Rule.ASSUMPTION}
-        if Presence.ABSENT in said and said & {Presence.BOXED, Presence.PRESENT}:
+        if Presence.ABSENT in said and said & THERE:
             found.append(position)
     return found
+
+
+def _agreed(cells: Sequence[Cell]) -> Cell:
+    best = min(cells, key=_weakness)
+    spoken = {cell.presence for cell in cells if cell.rule in SPOKEN}
+    if best.rule is not Rule.BOX and {Presence.PRESENT, Presence.ABSENT} <= spoken:
+        return Cell(Presence.UNKNOWN, Rule.DISPUTED)
+    return best
+
+
+def _weakness(cell: Cell) -> tuple[bool, int, bool]:
+    says_nothing = cell.presence is Presence.UNKNOWN and cell.rule is not Rule.LOST
+    return says_nothing, STRENGTH[cell.rule], cell.presence is not Presence.BOXED
 
 
 def _joined(parts: Sequence[Cell]) -> Cell:
@@ -112,18 +143,18 @@ def _joined(parts: Sequence[Cell]) -> Cell:
         for part in parts:
             if part.presence is presence:
                 return part
+    if any(part.rule is Rule.LOST for part in parts):
+        return Cell(Presence.UNKNOWN, Rule.LOST)
     if all(part.presence is Presence.ABSENT for part in parts):
         return max(parts, key=lambda part: STRENGTH[part.rule])
     return Cell(Presence.UNKNOWN, Rule.NONE)
 
 
 def _ruled_out(cells: Sequence[Cell]) -> Cells:
-    there = [cell.presence in (Presence.BOXED, Presence.PRESENT) for cell in cells]
-    if sum(there) != 1:
+    """Of a source that gives each image one class: with that class there, what nobody said is absent."""
+    if sum(cell.presence in THERE for cell in cells) != 1:
         return tuple(cells)
-    return tuple(
-        cell if is_there else Cell(Presence.ABSENT, Rule.EXCLUSIVE) for cell, is_there in zip(cells, there, strict=True)
-    )
+    return tuple(Cell(Presence.ABSENT, Rule.EXCLUSIVE) if cell.rule is Rule.NONE else cell for cell in cells)
 
 
 def _stated(card: Card, labels: Collection[str]) -> dict[str, Presence]:
@@ -132,6 +163,10 @@ def _stated(card: Card, labels: Collection[str]) -> dict[str, Presence]:
         if label not in card.labels:
             raise DataError(f"{card.key}: raw image label {label!r} is not in the source card under 'labels'")
         for finding, presence in card.labels[label].items():
+            if presence is Presence.UNKNOWN and finding in stated:
+                continue
+            if stated.get(finding) is Presence.UNKNOWN:
+                stated[finding] = presence
             if stated.setdefault(finding, presence) is not presence:
                 raise DataError(f"{card.key}: the labels {sorted(labels)} contradict each other on {finding!r}")
     return stated
@@ -143,7 +178,7 @@ def _cell(
     if finding in boxed:
         return Cell(Presence.BOXED, Rule.BOX)
     if lost and stated.get(finding) is not Presence.PRESENT:
-        return Cell(Presence.UNKNOWN, Rule.NONE)
+        return Cell(Presence.UNKNOWN, Rule.LOST)
     if finding in stated:
         return Cell(stated[finding], Rule.LABEL)
     if finding in card.exhaustive:

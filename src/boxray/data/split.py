@@ -1,4 +1,4 @@
-"""Splits by patient, from a keyed hash: adding data moves nobody, and the order of records does not matter."""
+"""Splits by patient, from a keyed hash: the order of records does not matter, and adding data moves hardly anybody."""
 
 from __future__ import annotations
 
@@ -70,8 +70,9 @@ def deal(
 
     A published part is kept; everybody else goes where the hash of the patient key says. Patients who share a
     picture are dealt together, by the first of them, and a part published as test holds for all of them. A finding
-    boxed in at least three such groups, none of them in test (or val), gets the one whose hash lies nearest: adding
-    data moves nobody but those few.
+    boxed in at least three such groups, none of them in test (or val), gets the one whose hash lies nearest. The hash
+    alone moves nobody when data are added; these rules may, so models trained before are not to be scored on patients
+    that the remarks count.
 
     Args:
         patients: Patient keys, the earlier source first.
@@ -94,19 +95,20 @@ def deal(
     remarks: Counter[str] = Counter()
     for finding, ill in (boxed or {}).items():
         for split, share in ((Split.TEST, test), (Split.VAL, val)):
-            moved = _nearest(parts, sorted({first_of[patient] for patient in ill} - fixed.keys()), split)
+            moved = _nearest(parts, {first_of[patient] for patient in ill}, fixed.keys(), split)
             if moved is not None and share > 0:
                 parts[moved] = split
                 remarks[f"patient moved to {split} so that it has a box of {finding}"] += 1
     return Deal({patient: parts[first] for patient, first in first_of.items()}, remarks)
 
 
-def _nearest(parts: Mapping[str, Split], groups: Sequence[str], split: Split) -> str | None:
+def _nearest(parts: Mapping[str, Split], groups: Collection[str], fixed: Collection[str], split: Split) -> str | None:
     """The training group to move into a part that has none of them; None where that is not needed, or too dear."""
     in_train = [group for group in groups if parts[group] is Split.TRAIN]
+    free = [group for group in in_train if group not in fixed]
     if any(parts[group] is split for group in groups) or len(groups) < _FEWEST_TO_SPREAD or not in_train[1:]:
         return None
-    return min(in_train, key=_place)
+    return min(free, key=_place, default=None)
 
 
 def _first_of_linked(patients: Sequence[str], linked: Iterable[tuple[str, str]]) -> dict[str, str]:

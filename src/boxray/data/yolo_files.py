@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from boxray.core.boxes import xyxy_to_yolo
-from boxray.data.manifest import Manifest
+from boxray.data.manifest import CORNERS, Manifest
 from boxray.data.split import PARTS
 
 DIGITS = 10
@@ -19,24 +19,28 @@ def write_yolo_files(manifest: Manifest) -> None:
 
     Paths in the lists begin with ``./``, which ultralytics reads as relative to the list.
     """
-    # No dict(): it would take the attribute `keys` of a groupby for a method.
-    rows_of = {image: part for image, part in manifest.boxes.groupby("image_id")}  # noqa: C416
-    for image in manifest.images.itertuples(index=False):
-        path = label_file(manifest.folder, image.picture)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = []
-        if image.image_id in rows_of:
-            part = rows_of[image.image_id]
-            corners = part[["x1", "y1", "x2", "y2"]].to_numpy(dtype=np.float64)
-            fractions = xyxy_to_yolo(corners, (image.width, image.height))
-            for finding, row in zip(part["finding"], fractions, strict=True):
-                lines.append(
-                    " ".join([str(manifest.label_space.index(finding)), *(f"{value:.{DIGITS}f}" for value in row)])
-                )
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    lines = _lines_by_picture(manifest)
+    for folder in {label_file(manifest.folder, picture).parent for picture in manifest.images["picture"]}:
+        folder.mkdir(parents=True, exist_ok=True)
+    for picture in manifest.images["picture"]:
+        label_file(manifest.folder, picture).write_text("".join(lines.get(picture, [])), encoding="utf-8")
     for split in PARTS:
         pictures = manifest.part(split).images["picture"]
         (manifest.folder / f"{split.value}.txt").write_text("".join(f"./{p}\n" for p in pictures), encoding="utf-8")
+
+
+def _lines_by_picture(manifest: Manifest) -> dict[str, list[str]]:
+    """The rows of each picture that has boxes."""
+    sizes = manifest.images[["image_id", "picture", "width", "height"]]
+    boxes = manifest.boxes.merge(sizes, on="image_id", how="left", validate="many_to_one")
+    index = boxes["finding"].map(manifest.label_space.index).astype(str)
+    fractions = xyxy_to_yolo(boxes[CORNERS].to_numpy(dtype=np.float64), (1, 1))
+    fractions /= boxes[["width", "height", "width", "height"]].to_numpy(dtype=np.float64)
+    lines: dict[str, list[str]] = {}
+    for picture, finding, row in zip(boxes["picture"], index, fractions.tolist(), strict=True):
+        numbers = " ".join(f"{value:.{DIGITS}f}" for value in row)
+        lines.setdefault(picture, []).append(f"{finding} {numbers}\n")
+    return lines
 
 
 def label_file(folder: Path, picture: str) -> Path:
