@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from boxray.cli.data_download import download
 from boxray.data import download as library
-from boxray.data.download import Listing, PublishedFile
+from boxray.data.download.listing import Listing, PublishedFile
 
 CONTENT = b"Image Index,Finding Labels\n"
 TABLE = PublishedFile(

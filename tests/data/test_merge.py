@@ -13,6 +13,7 @@ from boxray.data.merge import merge_copies, who_looked
 from boxray.data.presence import Cell, Rule
 from making import a_card, label_space
 
+KNOWN_OF_SOME = ("view", "sex", "age_years")
 SPACE = label_space("effusion", "edema")
 UNKNOWN = Cell(Presence.UNKNOWN, Rule.NONE)
 BOXED = Cell(Presence.BOXED, Rule.BOX)
@@ -25,7 +26,7 @@ def gathered_from(rows, boxes=(), cells=None):
             (image, image.partition(":")[0], patient, f"{image}.png", width, height, image, None, None, None, "")
             for image, patient, (width, height) in ((i, p, w if isinstance(w, tuple) else (w, w)) for i, p, w in rows)
         ],
-        columns="image_id source patient picture width height sha256 view sex age_years aside".split(),
+        columns=["image_id", "source", "patient", "picture", "width", "height", "sha256", *KNOWN_OF_SOME, "aside"],
     )
     table = pd.DataFrame(
         [(image, finding, x1, 1.0, x1 + 5, 9.0, reader, finding) for image, finding, x1, reader in boxes],

@@ -15,8 +15,9 @@ from rich.table import Column, Table
 from boxray.cli.exits import Exit
 from boxray.cli.show import progress_bar
 
-if TYPE_CHECKING:  # the module loads an HTTP client, which no other command needs
-    from boxray.data.download import Outcome, Plan
+if TYPE_CHECKING:  # the room loads an HTTP client, which no other command needs
+    from boxray.data.download import Outcome
+    from boxray.data.download.listing import Plan
 
 
 def download(

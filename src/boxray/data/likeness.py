@@ -65,13 +65,17 @@ _COARSE_FROM: Final = 0.65
 """Correlation of coarse thumbnails, not aligned, from which alignment is tried."""
 _FINE_SIGMA_PX: Final = 2.0
 
-_N_STEPS: Final = 4
+_N_STEPS: Final = 3
 _FARTHEST: Final = 0.12
 """Largest shift and change of scale that alignment makes, in halves of the side: 6 % of a side, 12 % of a scale."""
 _PAIRS_AT_ONCE: Final = 64
 _CELLS_AT_ONCE: Final = 1 << 20
+_SHORT: Final = 8
+"""Hashes of a bucket that are compared one column after another."""
 _BANDS: Final = 4
 _BAND_BITS: Final = 16
+FARTHEST_BITS: Final = 20
+"""Distance beyond which nearly all hashes share a neighbouring bucket, and bands save nothing."""
 ALL_PAIRS_UP_TO: Final = 32
 """Pictures with one and the same hash up to which all their pairs are given; those beyond hang on a chain."""
 
@@ -117,7 +121,7 @@ def candidate_pairs(hashes: IntArray, at_most_bits: int) -> IntArray:
 
     Args:
         hashes: Shape ``(N,)``, uint64.
-        at_most_bits: Hamming distance up to which a pair is given, 0 to 63.
+        at_most_bits: Hamming distance up to which a pair is given, 0 to `FARTHEST_BITS`.
 
     Returns:
         Shape ``(M, 2)``, int64, rows ``i < j``, each once, in ascending order. If a hash occurs more than
@@ -129,8 +133,8 @@ def candidate_pairs(hashes: IntArray, at_most_bits: int) -> IntArray:
     """
     if hashes.ndim != 1 or hashes.dtype != np.uint64:
         raise ValueError(f"hashes must be uint64 of shape (N,), got {hashes.dtype} of shape {hashes.shape}")
-    if not 0 <= at_most_bits < 64:
-        raise ValueError(f"at_most_bits must be from 0 to 63, got {at_most_bits}")
+    if not 0 <= at_most_bits <= FARTHEST_BITS:
+        raise ValueError(f"at_most_bits must be from 0 to {FARTHEST_BITS}, got {at_most_bits}")
     pairs = np.concatenate([np.empty((0, 2), dtype=np.int64), *_pairs(hashes, at_most_bits)])
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
@@ -287,19 +291,36 @@ def _close_pairs(distinct: IntArray, at_most_bits: int) -> Iterator[IntArray]:
 def _neighbours(distinct: IntArray, band: IntArray, radius: int, at_most_bits: int) -> Iterator[IntArray]:
     """Pairs within the distance of which one band differs in at most `radius` bits (-1: none)."""
     order = np.argsort(band, kind="stable")
-    in_order = distinct[order]
+    hashes, codes = distinct[order], band[order].astype(np.int64)
     sizes = np.bincount(band, minlength=1 << _BAND_BITS)
-    starts = np.cumsum(sizes) - sizes
-    codes = np.flatnonzero(sizes)
-    masks = np.flatnonzero(np.bitwise_count(np.arange(1 << _BAND_BITS)) <= radius)
-    for some in np.array_split(masks, 1 + len(masks) * len(codes) // _CELLS_AT_ONCE):
-        others = codes ^ some[:, None]
-        row, column = np.nonzero((sizes[others] > 0) & (codes <= others))
-        left, right = codes[column], others[row, column]
-        for which, a, b in _cells(sizes[left], sizes[right]):
-            i, j = starts[left[which]] + a, starts[right[which]] + b
-            close = np.flatnonzero((np.bitwise_count(in_order[i] ^ in_order[j]) <= at_most_bits) & (i < j))
-            yield np.stack([order[i[close]], order[j[close]]], axis=1)
+    ends = np.cumsum(sizes)
+    lower = [np.flatnonzero((codes >> bit) & 1 == 0) for bit in range(_BAND_BITS)]
+    masks = np.flatnonzero(np.bitwise_count(np.arange(1 << _BAND_BITS)) <= radius).tolist()
+    for mask in masks:
+        if mask == 0:
+            i = np.arange(len(codes))
+            start, n_others = i + 1, ends[codes] - i - 1
+        else:
+            i = lower[mask.bit_length() - 1]
+            bucket = codes[i] ^ mask
+            start, n_others = ends[bucket] - sizes[bucket], sizes[bucket]
+        for row, column in _cells_of_rows(n_others):
+            j = start[row] + column
+            near = np.flatnonzero(np.bitwise_count(hashes[i[row]] ^ hashes[j]) <= at_most_bits)
+            if near.size:
+                yield np.stack([order[i[row[near]]], order[j[near]]], axis=1)
+
+
+def _cells_of_rows(lengths: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Which row, and how far along it: the first columns one by one, as most rows are short, then what is left."""
+    rows = np.flatnonzero(lengths)
+    for column in range(_SHORT):
+        if not rows.size:
+            return
+        yield rows, np.array(column)
+        rows = rows[lengths[rows] > column + 1]
+    for which, _, along in _cells(np.ones_like(rows), lengths[rows] - _SHORT):
+        yield rows[which], along + _SHORT
 
 
 def _cells(n_rows: IntArray, n_columns: IntArray) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
@@ -355,11 +376,12 @@ def _correlation(coarse: FloatArray, pairs: IntArray) -> FloatArray:
 def _aligned_correlation(a: FloatArray, b: FloatArray) -> FloatArray:
     """Of pairs of pictures, shape ``(M, S, S)`` each: the best correlation on the way to alignment."""
     way = np.zeros((len(a), 4), dtype=np.float32)
-    best = np.full(len(a), -1.0)
+    one, other = _standard(a), _standard(b)
+    best: FloatArray = np.einsum("myx,myx->m", one, other)
     for _ in range(_N_STEPS):
+        way = np.clip(way + _step(one, other), -_FARTHEST, _FARTHEST)
         one, other = _standard(_moved(a, way / 2)), _standard(_moved(b, -way / 2))
         best = np.maximum(best, np.einsum("myx,myx->m", one, other))
-        way = np.clip(way + _step(one, other), -_FARTHEST, _FARTHEST)
     return best
 
 

@@ -21,32 +21,10 @@ from typing import Final, Literal
 import httpx
 
 from boxray.core.errors import DataError
-from boxray.data.download.listing import (
-    NOTES,
-    DiskFullError,
-    Listing,
-    Note,
-    Plan,
-    PublishedFile,
-    Stock,
-    add_note,
-    load_listing,
-    part_of,
-    plan,
-)
-from boxray.data.download.transfer import Patience, Progress, Transfer, remove_part, verify
+from boxray.data.download.listing import DiskFullError, Listing, Note, Stock, add_note, load_listing, plan
+from boxray.data.download.transfer import Patience, Progress, Transfer, verify
 
-__all__ = [
-    "DiskFullError",
-    "Listing",
-    "Outcome",
-    "Patience",
-    "Plan",
-    "PublishedFile",
-    "download",
-    "load_listing",
-    "plan",
-]
+__all__ = ["DiskFullError", "Listing", "Outcome", "Patience", "download", "load_listing", "plan"]
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _USUAL: Final = Patience()
@@ -66,11 +44,7 @@ class Outcome:
 
 
 def download(
-    listing: Listing,
-    out: Path,
-    *,
-    progress: Progress = lambda _name, _n: None,
-    patience: Patience = _USUAL,
+    listing: Listing, out: Path, *, progress: Progress = lambda _name, _n: None, patience: Patience = _USUAL
 ) -> list[Outcome]:
     """Fetch, verify and unpack what is not yet there. A file that fails does not keep the others from coming.
 
@@ -95,62 +69,57 @@ def download(
     outcomes = []
     with httpx.Client(timeout=httpx.Timeout(60, connect=20), headers={"User-Agent": "boxray"}) as client:
         for stock in planned.stocks:
-            file = stock.file
-            by_hand = (
-                f"By hand: open {listing.page}, get {file.name}, put it into the folder {out.name}/ and run this "
-                "command again, which verifies it"
-            )
-            transfer = Transfer(client, file, part_of(out / file.name), by_hand, progress, patience)
-            progress(file.name, stock.bytes_here)
+            name = stock.file.name
+            progress(name, stock.bytes_here)
+            transfer = Transfer(client, stock.file, listing.page, out / f"{name}.part", progress, patience)
             try:
-                with _disk_errors(file.name):
-                    outcomes.append(_bring(stock, out, transfer, listing.page))
+                with _disk_errors(name):
+                    outcomes.append(_bring(stock, out, transfer))
             except DiskFullError:
                 raise
             except DataError as error:
-                outcomes.append(Outcome(file.name, "failed", reason=str(error)))
+                outcomes.append(Outcome(name, "failed", reason=str(error)))
     return outcomes
 
 
-def _bring(stock: Stock, out: Path, transfer: Transfer, page: str) -> Outcome:
+def _bring(stock: Stock, out: Path, transfer: Transfer) -> Outcome:
     name = stock.file.name
     if stock.state == "verified":
         return Outcome(name, "kept", stock.note)
     if stock.state == "by hand":
         return Outcome(name, "by hand", reason=f"no direct link is known. {transfer.by_hand}")
     if stock.state == "to verify":
-        note = _settle(stock, out / name, page)
+        note = _settle(stock, out / name, transfer)
         return Outcome(name, "verified" if note.verified_by else "unverified", note)
     total = transfer.run()
-    return Outcome(name, "fetched", _settle(stock, transfer.part, page, total))
+    return Outcome(name, "fetched", _settle(stock, transfer.part, transfer, total))
 
 
-def _settle(stock: Stock, path: Path, page: str, total: int | None = None) -> Note:
+def _settle(stock: Stock, path: Path, transfer: Transfer, total: int | None = None) -> Note:
     """Verify a file or its part, give it its name and its pictures their folder, and note what was seen.
 
     Raises:
         DataError: If it is not what was published; it is set aside for a look, out of the way of the next try.
     """
-    name, out = stock.file.name, path.parent
-    staged = out / f"{name}.unpacking"
+    file, out = stock.file, path.parent
+    staged = out / f"{file.name}.unpacking"
     try:
-        note = verify(stock.file, path, staged, stock.note, total)
-        path.replace(out / name)
-        remove_part(part_of(out / name))
-        if stock.file.into is not None:
-            folder = out / stock.file.into
-            folder.mkdir(exist_ok=True)
+        note = verify(file, path, staged, stock.note, total)
+        path.replace(out / file.name)
+        if file.into is not None:
+            (out / file.into).mkdir(exist_ok=True)
             for picture in staged.iterdir():
-                picture.replace(folder / picture.name)
+                picture.replace(out / file.into / picture.name)
     except DataError as error:
-        path.replace(out / f"{name}.bad")
-        remove_part(part_of(out / name))
+        path.replace(out / f"{file.name}.bad")
         raise DataError(
-            f"{name}: {error}; set aside as {name}.bad. Fetch it again; if it stays so, the published file has "
-            f"changed: see {page}, and delete its entry in {NOTES} if there is one"
+            f"{file.name}: {error}; set aside as {file.name}.bad. Fetch it again; if it stays so, the published file "
+            f"has changed: see {transfer.page}, and delete its entry in downloads.json if there is one"
         ) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+        if not path.exists():
+            transfer.drop_part()
     add_note(out, note)
     return note
 
@@ -166,9 +135,9 @@ def _disk_errors(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise DiskFullError(
-                f"{name}: the disk is full ({error.strerror}); what came so far is kept. Make room and run the command "
-                "again: it goes on from there"
-            ) from error
-        raise DataError(f"{name}: cannot be written or read on this disk ({error.strerror})") from error
+        if error.errno not in _DISK_FULL:
+            raise DataError(f"{name}: cannot be written or read on this disk ({error.strerror})") from error
+        raise DiskFullError(
+            f"{name}: the disk is full ({error.strerror}); what came so far is kept. Make room and run the command "
+            "again: it goes on from there"
+        ) from error

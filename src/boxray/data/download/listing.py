@@ -64,7 +64,7 @@ class Listing(_Strict):
     source: str
     page: str
     """Where people get them by hand."""
-    files: tuple[PublishedFile, ...]
+    files: tuple[PublishedFile, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _names_each_once(self) -> Listing:
@@ -82,9 +82,8 @@ class Listing(_Strict):
         known = [file.name for file in self.files]
         for name in names:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f" (did you mean {near[0]!r}?)" if near else f"; there are: {', '.join(known)}"
-                raise DataError(f"{self.source} has no file {name!r}{hint}")
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+                raise DataError(f"{self.source} has no file {name!r} (did you mean {near!r}?)")
         return self.model_copy(update={"files": tuple(file for file in self.files if not names or file.name in names)})
 
 
@@ -109,9 +108,10 @@ def load_listing(source: str, folder: Path | None = None) -> Listing:
 class Note(_Strict):
     """What was seen of a file when it was verified."""
 
+    published: PublishedFile
+    """What was said of it then."""
     bytes: int
     sha256: str
-    md5: str | None
     verified_by: tuple[str, ...]
     """What it was compared with; empty for a file put there by hand of which nothing is published."""
     pictures: int | None
@@ -139,9 +139,9 @@ def read_notes(out: Path) -> dict[str, Note]:
         raise DataError(f"{NOTES} is damaged; delete it, and the files that are there are verified anew") from error
 
 
-def add_note(out: Path, name: str, note: Note) -> None:
+def add_note(out: Path, note: Note) -> None:
     """Note what was seen of one file, beside the others."""
-    notes = _Notes(files=dict(sorted((read_notes(out) | {name: note}).items())))
+    notes = _Notes(files=read_notes(out) | {note.published.name: note})
     fresh = out / f"{NOTES}.part"
     fresh.write_text(notes.model_dump_json(indent=2) + "\n", encoding="utf-8")
     fresh.replace(out / NOTES)
@@ -206,38 +206,17 @@ def plan(listing: Listing, out: Path) -> Plan:
 def _stock(file: PublishedFile, out: Path, notes: dict[str, Note]) -> Stock:
     path, note = out / file.name, notes.get(file.name)
     if path.is_file():
-        verified = note is not None and _still_stands(file, path, note) and _pictures_are_there(file, out, notes)
-        return Stock(file, "verified" if verified else "to verify", path.stat().st_size, note)
+        stat = path.stat()
+        seen = note is not None and (note.published, note.bytes, note.mtime_ns) == (
+            file,
+            stat.st_size,
+            stat.st_mtime_ns,
+        )
+        n_pictures = sum(note.pictures or 0 for note in notes.values() if note.published.into == file.into)
+        whole = file.into is None or sum(1 for _ in (out / file.into).glob("*.png")) >= n_pictures
+        return Stock(file, "verified" if seen and whole else "to verify", stat.st_size, note)
     if file.url is None:
         return Stock(file, "by hand", 0, note)
-    here = size_of(part_of(path))
+    part = out / f"{file.name}.part"
+    here = part.stat().st_size if part.exists() else 0
     return Stock(file, "partly" if here else "to fetch", here, note)
-
-
-def _still_stands(file: PublishedFile, path: Path, note: Note) -> bool:
-    """Whether the file is untouched since it was noted, and no other length or hash was published meanwhile."""
-    stat = path.stat()
-    return (
-        (stat.st_size, stat.st_mtime_ns) == (note.bytes, note.mtime_ns)
-        and file.bytes in (None, note.bytes)
-        and (file.sha256 is None or (file.sha256 == note.sha256 and "sha256" in note.verified_by))
-        and (file.md5 is None or (file.md5 == note.md5 and "md5" in note.verified_by))
-    )
-
-
-def _pictures_are_there(file: PublishedFile, out: Path, notes: dict[str, Note]) -> bool:
-    """Whether the folder holds as many pictures as all archives together gave; they share one."""
-    if file.into is None:
-        return True
-    n_there = sum(1 for _ in (out / file.into).glob("*.png"))
-    return n_there >= sum(note.pictures or 0 for note in notes.values())
-
-
-def part_of(path: Path) -> Path:
-    """Where a file grows until it is whole."""
-    return path.with_name(f"{path.name}.part")
-
-
-def size_of(path: Path) -> int:
-    """In bytes; 0 for a file that is not there."""
-    return path.stat().st_size if path.exists() else 0
