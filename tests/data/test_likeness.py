@@ -1,6 +1,7 @@
 """Copies of one film are found, other films are not: on hashes against brute force, on drawn films, on real ones."""
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -96,6 +97,13 @@ def grouped(prints: list[Fingerprint]) -> np.ndarray:
     hashes = np.array([one.hash64 for one in prints], dtype=np.uint64)
     thumbnails = np.array([one.thumbnail for one in prints], dtype=np.uint8).reshape(-1, SIDE_PX, SIDE_PX)
     return near_copies(hashes, thumbnails)
+
+
+@cache
+def two_of_each_film() -> list[Fingerprint]:
+    """Four films, each followed by its copy."""
+    films = [a_film(seed) for seed in range(4)]
+    return [fingerprint_of(picture) for film in films for picture in (film, as_jpeg(film, 60))]
 
 
 def real_prints(folder: Path) -> dict[str, Fingerprint]:
@@ -278,7 +286,7 @@ def test_copies_of_copies_are_one_group_named_by_its_first():
 @given(st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=10)
 def test_the_order_of_pictures_does_not_matter(random):
-    prints = [fingerprint_of(picture) for seed in range(4) for picture in (a_film(seed), as_jpeg(a_film(seed), 60))]
+    prints = two_of_each_film()
     order = list(range(8))
     random.shuffle(order)
 

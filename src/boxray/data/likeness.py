@@ -5,8 +5,9 @@ finer and dearer than the one before: a 64-bit hash, a coarse thumbnail, and the
 
 The hash is pHash (Zauner, 2010, Implementation and Benchmarking of Perceptual Image Hash Functions, 3.2.1): signs
 of low frequencies of a discrete cosine transform. Two things differ. The picture is equalised first, so that
-no brightness, contrast or gamma moves a bit. And a frequency is compared with what it is in the typical chest, not
-with the median of its picture: else all chests share half their bits, and 17 times as many pairs are within 12.
+brightness, contrast and gamma hardly move a bit. And a frequency is compared with what it is in the typical chest,
+not with the median of its picture, by which all chests share half their bits. Of the 25 million pairs of 7,051
+radiographs 7,350 are within 12 bits; by the original they were 250,000.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import numpy as np
 from boxray.core.arrays import BoolArray, ByteArray, FloatArray, IntArray
 
 SIDE_PX: Final = 64
-"""Side of a thumbnail. At 32 px, other films of a patient correlate as highly as copies do."""
+"""Side of a thumbnail. Of 72,000 pairs of pictures of two patients with hashes close, 26 correlated above 0.7 once
+aligned, 17 of them copies; at half the side, which shows no vessels, 88."""
 
 AT_MOST_BITS: Final = 12
 """Hamming distance up to which two pictures are looked at. Of 1,500 radiographs cropped by 2 % on every side 99.4 %
@@ -31,9 +33,9 @@ stay within it. At 14 bits that were 99.7 %, but four times as many pairs to loo
 
 ALIKE_FROM: Final = 0.9
 """Correlation of `confirm` from which two pictures are one film. Among 7,051 radiographs (NIH 731, TBX11K 600, SIIM
-5,039, covid_lungs 609, covid_gb 72) the pair with the highest that is none has 0.887: one patient, two exposures
-within minutes. The highest of two patients has 0.70; of two films that TBX11K, which names no patients, lists
-apart, 0.86. Every pair from 0.9 on was looked at: all 202 are one film."""
+5,039, covid_lungs 609, covid_gb 72) the highest pair that is not one film has 0.887: one patient, two exposures.
+The highest of two patients has 0.70; of two pictures of TBX11K, which names no patients, 0.86. All 202 pairs
+from 0.9 on are one film: 108 were looked at, of 94 the pixels correlate above 0.9998."""
 
 _TYPICAL: Final = np.array(
     [
@@ -92,7 +94,7 @@ class Fingerprint:
 
 
 def fingerprint_of(grey: ByteArray) -> Fingerprint:
-    """The fingerprint of a picture, the same for any exposure of it.
+    """The fingerprint of a picture: nearly the same however bright, hard or large it was stored.
 
     Args:
         grey: Shape ``(H, W)``, uint8; either polarity, but copies are only found in the same one, not mirrored.
@@ -116,8 +118,8 @@ def candidate_pairs(hashes: IntArray, at_most_bits: int) -> IntArray:
 
     Multi-index hashing (Norouzi, Punjani and Fleet, 2014, IEEE TPAMI 36, 1107-1119): of four bands of 16 bits, at
     least one differs in at most a quarter of the bits, so only hashes in neighbouring buckets of a band are
-    compared. A pair is taken from the first band that finds it. Time grows with the number of pairs in
-    neighbouring buckets, about ``N²/150`` for random hashes and 12 bits; memory with ``N`` and the pairs returned.
+    compared. A pair is taken from the first band that finds it. For random hashes and 12 bits these are ``N²/118``
+    pairs (8 bits: ``N²/700``), and half the time of comparing all; memory grows with ``N`` and the pairs returned.
 
     Args:
         hashes: Shape ``(N,)``, uint64.
@@ -177,7 +179,14 @@ def near_copies(
     at_most_bits: int = AT_MOST_BITS,
     alike_from: float = ALIKE_FROM,
 ) -> IntArray:
-    """Groups of pictures that are copies of one film.
+    """Groups of pictures that are copies of one film: encoded again, resized, cropped a little, brighter, harder.
+
+    Measured on 7,051 radiographs. Found: all 72 pictures of covid_gb in covid_lungs, all 12 pairs that covid_lungs
+    has under two names (and five more), all 38 groups of equal files of SIIM and all 87 of its pairs whose plain
+    thumbnails correlate above 0.99. Of made copies of 1,500: JPEG quality 50 99.9 %, resized by 0.4 99.9 %, cropped
+    by 2 % on every side 99.4 %, gamma 0.6 99.5 %; cropped by 4 % on every side only 51 %. Not found: some 20 pairs
+    of SIIM that are one exposure processed twice, once with hard edges; both are always of one patient. Merged and
+    no copies: none of 199 pairs. NIH's 131 further films of a patient all stay apart.
 
     Args:
         hashes: Shape ``(N,)``, uint64, of `Fingerprint`.
@@ -254,10 +263,24 @@ def _pairs(hashes: IntArray, at_most_bits: int) -> Iterator[IntArray]:
     distinct, first, counts = np.unique(hashes[order], return_index=True, return_counts=True)
     yield from (np.sort(order[pair], axis=1) for pair in _equal_pairs(first, counts, len(hashes)))
     shown = np.minimum(counts, ALL_PAIRS_UP_TO)
-    for close in _close_pairs(distinct, at_most_bits):
+    for close in _gathered(_close_pairs(distinct, at_most_bits)):
         i, j = close.T
         for which, a, b in _cells(shown[i], shown[j]):
             yield np.sort(order[np.stack([first[i[which]] + a, first[j[which]] + b], axis=1)], axis=1)
+
+
+def _gathered(pieces: Iterator[IntArray]) -> Iterator[IntArray]:
+    """Many short arrays as few long ones."""
+    waiting: list[IntArray] = []
+    n_waiting = 0
+    for piece in pieces:
+        waiting.append(piece)
+        n_waiting += len(piece)
+        if n_waiting >= _CELLS_AT_ONCE:
+            yield np.concatenate(waiting)
+            waiting, n_waiting = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def _equal_pairs(first: IntArray, counts: IntArray, n_hashes: int) -> Iterator[IntArray]:
