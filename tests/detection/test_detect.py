@@ -123,6 +123,37 @@ def test_one_place_gives_one_box() -> None:
     assert boxes.shape == (2, 4)
 
 
+def test_a_box_lies_where_its_candidates_vote() -> None:
+    output = np.array([[20, 20, 10, 10, 0.6], [24, 20, 10, 10, 0.2], [50, 50, 10, 10, 0.5]]).T  # IoU of the first two: 3/7
+    near = np.array([[20, 20, 10, 10, 0.6], [22, 20, 10, 10, 0.2], [50, 50, 10, 10, 0.5]]).T  # and here 2/3
+
+    (first, *_), _ = one_finding(output, 0, 0.3)
+    (voted, alone), scores = one_finding(near, 0, 0.3)
+
+    assert first == pytest.approx((15, 15, 25, 25))
+    assert voted == pytest.approx((15.5, 15, 25.5, 25))  # a quarter of the way: 0.2 of 0.8
+    assert alone == pytest.approx((45, 45, 55, 55))
+    assert scores.tolist() == [0.6, 0.5]
+
+
+def test_where_a_box_lies_does_not_depend_on_the_threshold() -> None:
+    rng = np.random.default_rng(0)
+    output = np.vstack([rng.uniform(20, 44, (2, 200)), rng.uniform(10, 20, (2, 200)), rng.uniform(0.002, 1, (1, 200))])
+
+    everything, scores = one_finding(output, 0, 0.001)
+    some, their_scores = one_finding(output, 0, 0.5)
+
+    assert 0 < len(some) < len(everything)
+    np.testing.assert_array_equal(scores[: len(some)], their_scores)
+    np.testing.assert_allclose(everything[: len(some)], some)
+
+
+def test_a_candidate_without_a_size_stays_where_it_is() -> None:
+    boxes, _ = one_finding(np.array([[20, 20, 0, 10, 0.6]]).T, 0, 0.1)
+
+    assert boxes.tolist() == [[20, 15, 20, 25]]
+
+
 def test_no_candidate_gives_no_box() -> None:
     boxes, scores = one_finding(np.zeros((5, 0)), 0, 0.1)
 

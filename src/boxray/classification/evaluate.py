@@ -13,7 +13,6 @@ from boxray.core.arrays import FloatArray
 from boxray.core.metrics import Interval, auroc, bootstrap
 from boxray.core.protocols import Classifier
 from boxray.data.manifest import Manifest
-from boxray.imaging.read import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ def score_all(classifier: Classifier, manifest: Manifest, progress: Callable[[],
     """Shape ``(N, F)``: scores in the manifest's order; NaN for findings it does not assess."""
     scores = np.full((len(manifest.images), len(manifest.label_space)), np.nan)
     for row, picture in enumerate(manifest.images["picture"]):
-        answer = classifier.classify(decode((manifest.folder / picture).read_bytes()))
+        answer = classifier.classify(manifest.radiograph(picture))
         for finding, score in answer.scores.items():
             scores[row, manifest.label_space.index(finding)] = score
         progress()

@@ -18,7 +18,6 @@ from boxray.classification.train import WEIGHTS
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
-from boxray.imaging.read import decode
 from boxray.tensors import read_tensors, write_graph, write_tensors
 from boxray.weights import ClaheSetting, ModelCard, OperatingPoint, Provenance, save_card
 
@@ -83,9 +82,7 @@ def calibrate(
 
     An absence that a card only assumes counts here: without it, tuberculosis would have no negative.
     """
-    logits = np.stack(
-        [classifier.raw(decode((manifest.folder / p).read_bytes()))[0] for p in manifest.images["picture"]]
-    )
+    logits = np.stack([classifier.raw(manifest.radiograph(p))[0] for p in manifest.images["picture"]])
     targets, weights = targets_and_weights(manifest, 1.0)
     calibration, points = {}, {}
     for finding in classifier.assessed:

@@ -24,7 +24,6 @@ from boxray.core.frames import Letterbox
 from boxray.data.draw import draw_at_most
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
-from boxray.imaging.read import decode
 from boxray.runs.run import Run, latest_run, start_run
 from boxray.tensors import read_tensors, write_tensors
 
@@ -97,7 +96,7 @@ def prepare(manifest: Manifest, recipe: ClassificationRecipe) -> Taught:
     """Decode and equalize every picture once; grey squares of 320 px take 0.1 MB each."""
     squares = np.empty((len(manifest.images), recipe.side_px, recipe.side_px), dtype=np.uint8)
     for index, picture in enumerate(manifest.images["picture"]):
-        rad = decode((manifest.folder / picture).read_bytes())
+        rad = manifest.radiograph(picture)
         letterbox = Letterbox.fit(rad.size_wh, recipe.side_px)
         squares[index] = equalized_square(rad, letterbox, recipe.clahe.clip, recipe.clahe.tiles)
     targets, weights = targets_and_weights(manifest, recipe.assumption_weight)

@@ -119,7 +119,7 @@ class LabelSpace:
         """Plain data for YAML and JSON; `from_mapping` reads it back."""
         return {
             "name": self.name,
-            "findings": [asdict(finding) for finding in self.findings],
+            "findings": [_plain(finding) for finding in self.findings],
             "exclusive": self.exclusive,
         }
 
@@ -142,6 +142,11 @@ class LabelSpace:
 def members(finding: Finding) -> tuple[str, ...]:
     """The words of the cards that a finding counts: those it stands for, or its own key."""
     return finding.stands_for or (finding.key,)
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    """Lists where JSON has no tuples, so that what is written equals what is read back."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(finding).items()}
 
 
 def _finding(row: Mapping[str, Any]) -> Finding:

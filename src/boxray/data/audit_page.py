@@ -129,7 +129,10 @@ def _oddities(audit: Audit, space: LabelSpace) -> list[str]:
     lines += ["## Copies", "", "The same film under two names is one image here, with the readers of both.", ""]
     lines += _table(["kept <- copy", "copies"], list(audit.copies.items())) if audit.copies else ["None.", ""]
     if audit.contradictions:
-        lines += ["Films of which one reading has the finding and another has not (a box holds; words against words are unknown):", ""]
+        lines += [
+            "Films of which one reading has it and another has not (a box holds; words against words are unknown):",
+            "",
+        ]
         lines += _table(["finding", "images"], [[space[key].display, n] for key, n in audit.contradictions.items()])
     return lines
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +45,9 @@ IMAGE_COLUMNS: Final = (
     "aside",
     "hash",
 )
+
+_AT_ONCE: Final = 2
+"""Files in work at one time: one decoder serves them in turn, so more would only wait."""
 
 _CHUNK: Final = 20_000
 """Rows that are tuples at one time; a table of columns takes a tenth of the memory."""
@@ -102,9 +107,8 @@ class Gatherer:
         gathered = Gathered(pd.DataFrame(), [], [], [], pd.DataFrame())
         row_of: dict[str, int | None] = {}
         files: set[Path] = set()
-        for record in records:
+        for record, picture in self._with_pictures(records):
             again = record.image in row_of
-            picture = "named a second time by the tables" if again else self._picture(record)
             if record.file is not None:
                 files.add(record.file)
             progress(self.name, 1)
@@ -127,6 +131,21 @@ class Gatherer:
         self._count_unnamed(files, folders)
         gathered.images, gathered.boxes = images.frame(), boxes.frame()
         return gathered
+
+    def _with_pictures(self, records: Iterable[Record]) -> Iterator[tuple[Record, Picture | str]]:
+        """Each record with its picture, in their order. While one is decoded, the one before is written."""
+        named: set[str] = set()
+        ahead: deque[tuple[Record, Future[Picture | str]]] = deque()
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for record in records:
+                job = self._picture if record.image not in named else _named_before
+                named.add(record.image)
+                ahead.append((record, pool.submit(job, record)))
+                while len(ahead) > 4 * _AT_ONCE:
+                    first, picture = ahead.popleft()
+                    yield first, picture.result()
+            for last, picture in ahead:
+                yield last, picture.result()
 
     def _picture(self, record: Record) -> Picture | str:
         """The picture of a record, or the reason why there is none."""
@@ -195,6 +214,10 @@ class Gatherer:
         found = {path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in PICTURES}
         if found - named:
             self.audit.remarks["picture that no table names"] += len(found - named)
+
+
+def _named_before(_record: Record) -> str:
+    return "named a second time by the tables"
 
 
 def _fault_of(mapped: np.ndarray[Any, Any], clipped: np.ndarray[Any, Any]) -> str:

@@ -24,7 +24,10 @@ import pandas as pd
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import DataError
 from boxray.core.findings import LabelSpace, Presence
+from boxray.core.radiograph import Radiograph
 from boxray.data.split import Split, require_disjoint, require_no_shared_picture
+from boxray.imaging.limits import MIN_SIDE_IN_DATA_PX
+from boxray.imaging.read import decode
 
 IMAGE_COLUMNS = [
     "image_id",
@@ -120,6 +123,15 @@ class Manifest:
     def reader_boxes(self) -> pd.DataFrame:
         """Every reader's own boxes, with the columns of `READER_BOX_COLUMNS`, those of all splits."""
         return pd.read_parquet(self.folder / "reader_boxes.parquet")
+
+    def radiograph(self, picture: str) -> Radiograph:
+        """The radiograph of a picture of this set. It may be smaller than what a reader accepts from outside.
+
+        Raises:
+            InputError: If the picture is damaged; the build has written a whole one.
+        """
+        data = (self.folder / picture).read_bytes()
+        return decode(data, check_polarity=False, min_side_px=MIN_SIDE_IN_DATA_PX)
 
     def part(self, split: Split) -> Manifest:
         """The images of one split and their boxes."""

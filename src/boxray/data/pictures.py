@@ -9,6 +9,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import cv2
@@ -63,6 +64,7 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._counting = Lock()
         self._files: dict[str, tuple[Path, bool]] = {}
         self.decoded = 0
         """How many files were decoded anew."""
@@ -82,7 +84,6 @@ class Shelf:
         self._files[path] = file, chest
         if row is None or row["key"] != key:
             row = {"key": key, **self._decode(path, file, chest=chest)}
-            self.decoded += 1
             if row["refused"]:
                 self._remove(path)
         self._now[path] = row
@@ -95,7 +96,6 @@ class Shelf:
             if not (self.folder / path).is_file():
                 file, chest = self._files[path]
                 self._decode(path, file, chest=chest)
-                self.decoded += 1
         for path in (self._before.keys() | self._now.keys()) - kept:
             self._remove(path)
         self.save()
@@ -122,6 +122,8 @@ class Shelf:
             return {}  # a damaged shelf costs time, nothing else: every file is decoded again
 
     def _decode(self, path: str, file: Path, *, chest: bool) -> dict[str, Any]:
+        with self._counting:  # several files may be in work
+            self.decoded += 1
         blank = dict.fromkeys(("width", "height", "hash"), 0) | {"sha256": "", "view": "", "flag": "", "thumbnail": b""}
         try:
             rad = read_radiograph(file, check_polarity=False, min_side_px=MIN_SIDE_IN_DATA_PX)

@@ -23,7 +23,6 @@ from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
 from boxray.detection.detect import LOWEST_SCORE
-from boxray.imaging.read import decode
 
 IOU_LIMIT = 0.5
 
@@ -64,7 +63,7 @@ def detect_all(
 ) -> Iterator[tuple[Detection, ...]]:
     """Every detection down to a score of 0.001, image by image in the manifest's order."""
     for picture in manifest.images["picture"]:
-        rad = decode((manifest.folder / picture).read_bytes())
+        rad = manifest.radiograph(picture)
         yield detector.detect(rad, LOWEST_SCORE)
         progress()
 
