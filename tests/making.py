@@ -39,7 +39,6 @@ def a_card_mapping(**changes: Any) -> dict[str, Any]:
         "commercial_use": True,
         "citation": "none",
         "get": "this file",
-        "frame": {"kind": "relative"},
         "patient": "the image",
         "boxes": {},
         "dropped_boxes": {},
@@ -49,7 +48,8 @@ def a_card_mapping(**changes: Any) -> dict[str, Any]:
         "absent_because": {},
         "absent_by_assumption": {},
     }
-    return nothing | changes
+    frame = {"kind": "relative" if changes.get("layout", "yolo") in {"yolo", "image_folder"} else "per_image"}
+    return nothing | {"frame": frame} | changes
 
 
 def chest(size_wh: tuple[int, int] = (256, 256), seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ import yaml
 
 from boxray.core.errors import DataError
 from boxray.core.findings import Presence
-from boxray.data.audit import SourceAudit
+from boxray.data.books import Books
 from boxray.data.build import build
 from boxray.data.datasets_file import read_datasets_file
 from boxray.data.gather import Gatherer
@@ -446,6 +446,24 @@ def test_an_image_that_the_tables_name_twice_is_built_once_and_its_picture_stays
     assert (manifest.folder / manifest.images["picture"][0]).is_file()
 
 
+def test_a_lateral_film_is_left_out_and_booked(tmp_path):
+    project = a_yolo_project(tmp_path, {"a": ["0 0.5 0.5 0.2 0.2"], "b": []})
+    write_text(tmp_path / "source" / "metadata.csv", "filename,patientid,view", "a.png,1,L", "b.png,1,PA")
+
+    manifest, (audit,) = project()
+
+    assert manifest.images["image_id"].tolist() == ["made:b"]
+    assert audit.images_dropped == {"a lateral film: the models here read frontal ones": 1}
+    assert audit.boxes_dropped.total() == 1
+
+
+def test_a_frame_that_is_not_the_cards_stops_the_build(tmp_path):
+    project = a_yolo_project(tmp_path, {"a": []}, card={"frame": {"kind": "fixed", "width": 9, "height": 8}})
+
+    with pytest.raises(DataError, match="'a': the card states a fixed frame of 9 x 8, the importer gives None"):
+        project()
+
+
 def test_pictures_that_are_no_file_any_more_are_counted_and_not_fatal(tmp_path):
     project = a_yolo_project(tmp_path, {"a": [], "b": []})
     target = tmp_path / "source" / "images" / "b.png"
@@ -608,7 +626,7 @@ def test_a_word_of_a_card_that_no_label_space_has_stops_the_build_with_the_neare
 def test_an_image_id_that_is_no_file_name_is_left_out_and_leads_out_of_nothing(tmp_path, stem):
     write_coco(tmp_path / "source", ["Effusion"], [("a.png", 256, 256)], [])
     write_chest(tmp_path / "source" / "images" / "a.png")
-    audit = SourceAudit(a_card())
+    audit = Books(a_card())
     gatherer = Gatherer("made", "made", a_card(), label_space("effusion"), "key", Shelf(tmp_path / "built"), audit)
     record = Record(stem, "p", tmp_path / "source" / "images" / "a.png", None)
 

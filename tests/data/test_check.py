@@ -13,7 +13,8 @@ import pytest
 
 from boxray.core.errors import CODES, DataError
 from boxray.data.check import DATA_FAULTS, Fault, check
-from boxray.data.check.tree import one_name, shown, split_word
+from boxray.data.check.tree import shown, split_word
+from boxray.data.names import one_name
 from built import build_tiny_set
 from making import write_chest, write_coco, write_text
 

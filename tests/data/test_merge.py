@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxray.core.findings import Presence
-from boxray.data.audit import SourceAudit
+from boxray.data.books import Books
 from boxray.data.gather import Gathered
 from boxray.data.merge import merge_copies, who_looked
 from boxray.data.presence import Cell, Rule
@@ -37,7 +37,7 @@ def gathered_from(rows, boxes=(), cells=None):
 
 
 def merged_from(gathered, groups):
-    audits = {name: SourceAudit(a_card()) for name in gathered.images["source"].unique()}
+    audits = {name: Books(a_card()) for name in gathered.images["source"].unique()}
     return merge_copies(gathered, np.array(groups), SPACE, audits), audits
 
 
@@ -63,7 +63,8 @@ def test_the_largest_copy_stays_and_boxes_move_to_it_in_proportion():
     ]
     assert merged.boxes[["finding", "x1", "x2"]].to_numpy().tolist() == [["edema", 8.0, 18.0], ["effusion", 7.0, 12.0]]
     assert merged.linked == [("q", "p")]
-    assert merged.across == {("b", "a"): 1}
+    assert merged.copies[["kept", "copy"]].to_numpy().tolist() == [["b:large", "a:small"]]
+    assert merged.copies["how"].tolist() == ["the same film at another size or quality"]
     assert audits["a"].images_dropped == {
         "a copy of an image that is kept: the same film at another size or quality, of b": 1
     }

@@ -22,6 +22,8 @@ def test_plain_data_come_as_they_stand(tmp_path):
         pytest.param(["a: &x [1]", "b: *x"], r"card\.yaml:2: an alias", id="D9a-alias-as-in-a-billion-laughs"),
         pytest.param(["a: !!python/object/apply:os.system [id]"], r"card\.yaml:1: .*python", id="D9a-python-object"),
         pytest.param(["a: 1", "---", "b: 2"], r"card\.yaml:2: ", id="two-documents"),
+        pytest.param(["a: 2020-13-45"], r"card\.yaml: not plain YAML", id="a-date-that-is-none"),
+        pytest.param(["[" * 5000], r"card\.yaml: nested too deeply", id="too-deep"),
     ],
 )
 def test_what_is_not_plain_is_refused_with_its_line(tmp_path, lines, message):

@@ -124,7 +124,7 @@ def test_one_place_gives_one_box() -> None:
 
 
 def test_a_box_lies_where_its_candidates_vote() -> None:
-    output = np.array([[20, 20, 10, 10, 0.6], [24, 20, 10, 10, 0.2], [50, 50, 10, 10, 0.5]]).T  # IoU of the first two: 3/7
+    output = np.array([[20, 20, 10, 10, 0.6], [24, 20, 10, 10, 0.2], [50, 50, 10, 10, 0.5]]).T  # IoU 3/7
     near = np.array([[20, 20, 10, 10, 0.6], [22, 20, 10, 10, 0.2], [50, 50, 10, 10, 0.5]]).T  # and here 2/3
 
     (first, *_), _ = one_finding(output, 0, 0.3)

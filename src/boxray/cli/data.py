@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from boxray.cli.data_check import check
@@ -62,34 +63,73 @@ def build(
 
 
 @app.command()
-def sources(datasets: Annotated[Path, typer.Option(help="Which sources, and where they lie.")] = DATASETS) -> None:
+def sources(
+    datasets: Annotated[Path, typer.Option(help="Which sources, and where they lie.")] = DATASETS,
+    cards: Annotated[Path | None, typer.Option(help="A folder of your own cards.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
     """Every source there is a card for: licence, findings, and what of it is in use and on disk."""
     used = read_datasets_file(datasets) if datasets.is_file() else DatasetsFile(sources={})
-    entries = {entry.card: (name, entry) for name, entry in used.sources.items()}
-    table = Table("card", "what", "boxed", "by label only", "licence", "commercial", "in use as", "pictures on disk")
-    for path in sorted(bench_folder("data/cards").glob("*.yaml")):
-        card = load_card(path.stem)
-        name, entry = entries.get(card.key, ("–", None))
-        use = "yes" if card.commercial_use else "no"
-        table.add_row(card.key, card.name, *_annotated(card), card.licence, use, name, _on_disk(card, entry))
-    Console().print(table)
+    folder = cards or bench_folder("data/cards")
+    rows = [_source(load_card(path.stem, cards), used) for path in sorted(folder.glob("*.yaml"))]
+    rows.sort(key=lambda row: not row["in_use"])
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    console = Console()
+    for row in rows:
+        console.print(_source_grid(row))
+        console.print()
 
 
-def _annotated(card: Card) -> tuple[str, str]:
-    """Findings with boxes, and those that only image-level labels name."""
+def _source(card: Card, used: DatasetsFile) -> dict[str, Any]:
+    """What people ask about a source before they use it."""
     boxed = set(card.boxes.values())
     labelled = {word for stated in card.labels.values() for word in stated}
-    return ", ".join(sorted(boxed)) or "–", ", ".join(sorted(labelled - boxed)) or "–"
+    in_use = {name: _on_disk(entry) for name, entry in used.sources.items() if entry.card == card.key}
+    return {
+        "card": card.key,
+        "name": card.name,
+        "boxed": sorted(boxed),
+        "every_occurrence_boxed": sorted(card.exhaustive),
+        "by_label_only": sorted(labelled - boxed),
+        "licence": card.licence,
+        "commercial_use": card.commercial_use,
+        "get": card.get,
+        "images": card.expected.images,
+        "in_use": in_use,
+    }
 
 
-def _on_disk(card: Card, entry: SourceEntry | None) -> str:
-    if entry is None:
-        return "–"
+def _on_disk(entry: SourceEntry) -> int | None:
+    """Pictures; None where the folder is missing."""
     folder = entry.pictures or entry.root
-    if not folder.is_dir():
-        return "folder is missing"
-    n_pictures = sum(path.suffix.lower() in PICTURES for path in folder.rglob("*"))
-    return f"{n_pictures} of {card.expected.images}" if card.expected.images else str(n_pictures)
+    return sum(path.suffix.lower() in PICTURES for path in folder.rglob("*")) if folder.is_dir() else None
+
+
+def _source_grid(row: dict[str, Any]) -> Table:
+    """A card in some lines, which no width of terminal breaks within a word."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(min_width=20)
+    grid.add_column(overflow="fold")
+    grid.add_row(f"[bold]{row['card']}", f"[bold]{escape(row['name'])}")
+    some = sorted(set(row["boxed"]) - set(row["every_occurrence_boxed"]))
+    for how, words in (
+        ("boxed", row["every_occurrence_boxed"]),
+        ("boxed, not every one", some),
+        ("by label only", row["by_label_only"]),
+    ):
+        if words:
+            grid.add_row(how, ", ".join(words))
+    use = "commercial use allowed" if row["commercial_use"] else "not for commercial use"
+    grid.add_row("licence", escape(f"{row['licence']} ({use})"))
+    of_all = f" of {row['images']}" if row["images"] else ""
+    for name, n_pictures in row["in_use"].items():
+        there = "its folder is missing" if n_pictures is None else f"{n_pictures}{of_all} pictures on disk"
+        grid.add_row("in use", escape(f"as {name}: {there}"))
+    if not row["in_use"]:
+        grid.add_row("get it", escape(row["get"]))
+    return grid
 
 
 @app.command("examples")

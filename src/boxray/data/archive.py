@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from boxray.core.errors import DataError
-from boxray.data.check.tree import collisions, one_name
+from boxray.data.names import collisions, one_name
 
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000

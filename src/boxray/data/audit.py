@@ -2,84 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from boxray.core.errors import DataError
 from boxray.core.findings import Presence
-from boxray.data.card import Card
+from boxray.data.books import Books
+from boxray.data.consensus import reader_agreement
 from boxray.data.manifest import Manifest
+from boxray.data.merge import Merged
 from boxray.data.presence import Rule
 from boxray.data.split import PARTS, Deal, Split
-
-if TYPE_CHECKING:
-    from boxray.data.merge import Merged
 
 TINY_SHARE: Final = 0.001
 """Of the picture's area. A box below it is a slip of the mouse, or a nodule: worth a look either way."""
 
-
-@dataclass(slots=True)
-class SourceAudit:
-    """The books of one source. Images and boxes are drawn up apart; both must close."""
-
-    card: Card
-    images_named: int = 0
-    boxes_named: int = 0
-    images_built: int = 0
-    boxes_built: int = 0
-    images_dropped: Counter[str] = field(default_factory=Counter)
-    boxes_dropped: Counter[str] = field(default_factory=Counter)
-    remarks: Counter[str] = field(default_factory=Counter)
-    """What was changed but kept (a clipped box), or seen beside the tables (a picture without a row)."""
-
-    def drop_image(self, reason: str, n_boxes: int) -> None:
-        """Leave out an image and the boxes on it."""
-        self.images_dropped[reason] += 1
-        if n_boxes:
-            self.boxes_dropped[f"on an image left out: {reason}"] += n_boxes
-
-    def close(self) -> None:
-        """Check that nothing is lost.
-
-        Raises:
-            DataError: If named differs from built plus dropped.
-        """
-        for what, named, built, dropped in (
-            ("images", self.images_named, self.images_built, self.images_dropped),
-            ("boxes", self.boxes_named, self.boxes_built, self.boxes_dropped),
-        ):
-            if named != built + dropped.total():
-                raise DataError(
-                    f"{self.card.key}: {named} {what} named, {built} built and {dropped.total()} dropped: "
-                    "the importer loses some without a reason; this is a fault of the importer"
-                )
-
-    def to_json(self) -> dict[str, Any]:
-        """Counts beside the card's, and a word where they differ."""
-        expected = self.card.expected
-        return {
-            "source": self.card.key,
-            "licence": self.card.licence,
-            "images": self._side(expected.images, self.images_named, self.images_built, self.images_dropped),
-            "boxes": self._side(expected.boxes, self.boxes_named, self.boxes_built, self.boxes_dropped),
-            "remarks": dict(self.remarks.most_common()),
-        }
-
-    @staticmethod
-    def _side(expected: int | None, named: int, built: int, dropped: Counter[str]) -> dict[str, Any]:
-        return {
-            "expected": expected,
-            "named": named,
-            "as_expected": expected is None or expected == named,
-            "built": built,
-            "dropped": dict(dropped.most_common()),
-        }
+AGREE_IOU: Final = 0.4
+"""Overlap from which two readers agree, as in VinDr-CXR's own comparisons; a detector's AP at .4 stands beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +44,9 @@ class Audit:
     """Finding -> finding -> images that have both (boxed or present)."""
     copies: dict[str, int]
     """Kept source and source of the copy -> copies."""
+    readers: dict[str, dict[str, float]]
+    """Finding -> how far readers of the same films agree (`reader_agreement` at `AGREE_IOU`): a detector's ceiling.
+    Findings that no two readers boxed are not in it."""
     contradictions: dict[str, int]
     """Finding -> images of which one reading has it and another has not."""
     leaks: dict[str, int]
@@ -120,21 +65,28 @@ ASSUMED: Final = "absent by assumption"
 
 
 def audit_of(
-    manifest: Manifest, audits: Mapping[str, SourceAudit], merged: Merged, dealt: Deal, *, decoded: int
+    manifest: Manifest,
+    books: Mapping[str, Books],
+    merged: Merged,
+    looked: pd.DataFrame,
+    dealt: Deal,
+    *,
+    decoded: int,
 ) -> Audit:
     """Count a built set.
 
     Args:
         manifest: The set.
-        audits: Closed books per source.
+        books: Of each source, closed.
         merged: What the copies were.
+        looked: Who looked for which finding, of `who_looked`.
         dealt: How patients were dealt.
         decoded: Files decoded anew.
     """
     images, keys = manifest.images, manifest.label_space.keys
     of_split = manifest.boxes.merge(images[["image_id", "split"]], on="image_id")
     return Audit(
-        sources={name: audit.to_json() for name, audit in audits.items()},
+        sources={name: of_source.to_json() for name, of_source in books.items()},
         splits={split.value: _size(manifest.part(split)) for split in Split},
         presence={
             name: {key: _states(part, key) for key in keys} for name, part in images.groupby("source", observed=True)
@@ -143,7 +95,11 @@ def audit_of(
         boxes={key: _counts(of_split["split"][of_split["finding"] == key], PARTS) for key in keys},
         geometry={key: _geometry(manifest, key) for key in keys},
         together=_together(images, keys),
-        copies={f"{kept} <- {gone}": n for (kept, gone), n in sorted(merged.across.items())},
+        copies={
+            f"{kept} <- {gone}": int(n)
+            for (kept, gone), n in merged.copies.groupby(["kept_source", "copy_source"]).size().items()
+        },
+        readers=_agreement(merged.boxes, looked),
         contradictions=dict(merged.contradictions.most_common()),
         leaks=_leaks(images),
         dealt=dict(dealt.remarks),
@@ -186,6 +142,17 @@ def _geometry(manifest: Manifest, key: str) -> dict[str, float]:
         "tiny": int((share < TINY_SHARE).sum()),
         "one_of_several_readers": int(((rows["votes"] == 1) & (rows["n_readers"] > 1)).sum()),
     }
+
+
+def _agreement(reader_boxes: pd.DataFrame, looked: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Finding by finding, for of each only those count who looked for it."""
+    agreement = {}
+    for finding, part in reader_boxes.groupby("finding"):
+        who = looked.loc[looked["finding"] == finding, ["image_id", "reader"]]
+        (row,) = reader_agreement(part, who, AGREE_IOU).to_dict("records")
+        if row["boxes"]:
+            agreement[str(finding)] = {name: row[name] for name in ("images", "boxes", "f1", "f1_low", "f1_high")}
+    return agreement
 
 
 def _together(images: pd.DataFrame, keys: tuple[str, ...]) -> dict[str, dict[str, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,35 +11,27 @@ import pandas as pd
 
 from boxray.core.arrays import ByteArray
 from boxray.core.findings import LabelSpace, Presence
-from boxray.data.audit import ASSUMED, TINY_SHARE, Audit
+from boxray.data.audit import AGREE_IOU, ASSUMED, TINY_SHARE, Audit
 from boxray.data.card import Card
-from boxray.data.consensus import reader_agreement
 from boxray.data.manifest import CORNERS, Manifest
 from boxray.data.split import PARTS, Split
 from boxray.imaging.draw import encode_png, on_film
 
-AGREE_IOU: Final = 0.4
 SHEET_ROWS, SHEET_COLUMNS, TILE_PX = 3, 6, 256
 
 
-def write_audit(
-    audit: Audit, manifest: Manifest, reader_boxes: pd.DataFrame, looked: pd.DataFrame, deck: Mapping[str, Card]
-) -> None:
-    """Write `AUDIT.md` and `samples/<source>.png` into the built set.
+def write_audit(audit: Audit, manifest: Manifest, copies: pd.DataFrame, deck: Mapping[str, Card]) -> None:
+    """Write `AUDIT.md`, `copies.csv` and `samples/<source>.png` into the built set.
 
     Args:
         audit: The counts.
         manifest: The set.
-        reader_boxes: Every reader's own boxes.
-        looked: Who looked for which finding, of `who_looked`.
+        copies: Of `Merged`.
         deck: Card per source.
     """
-    readings = [
-        reader_agreement(part, looked.loc[looked["finding"] == finding, ["image_id", "reader"]], AGREE_IOU)
-        for finding, part in reader_boxes.groupby("finding")
-    ]
+    copies.to_csv(manifest.folder / "copies.csv", index=False)
     lines = [*_head(audit, manifest), *_books(audit, deck), *_matrices(audit, manifest.label_space, deck)]
-    lines += [*_oddities(audit, manifest.label_space), *_readers(readings, manifest.label_space)]
+    lines += [*_oddities(audit, manifest.label_space), *_readers(audit, manifest.label_space)]
     folder = manifest.folder / "samples"
     folder.mkdir(exist_ok=True)
     lines += ["## Samples", "", "Research use only. Drawn: the consensus of the readers.", ""]
@@ -126,7 +118,8 @@ def _oddities(audit: Audit, space: LabelSpace) -> list[str]:
     names = [space[key].display for key in audit.together]
     lines += ["Images in which two findings are (boxed or present):", ""]
     lines += _table(["", *names], [[space[key].display, *row.values()] for key, row in audit.together.items()])
-    lines += ["## Copies", "", "The same film under two names is one image here, with the readers of both.", ""]
+    said = "The same film under two names is one image here, with the readers of both; the pairs stand in `copies.csv`."
+    lines += ["## Copies", "", said, ""]
     lines += _table(["kept <- copy", "copies"], list(audit.copies.items())) if audit.copies else ["None.", ""]
     if audit.contradictions:
         lines += [
@@ -137,16 +130,14 @@ def _oddities(audit: Audit, space: LabelSpace) -> list[str]:
     return lines
 
 
-def _readers(readings: Iterable[pd.DataFrame], space: LabelSpace) -> list[str]:
+def _readers(audit: Audit, space: LabelSpace) -> list[str]:
     lines = ["## Readers against readers", ""]
-    rows = [
-        [space[str(row.finding)].display, row.images, row.boxes, f"{row.f1:.2f} ({row.f1_low:.2f}–{row.f1_high:.2f})"]
-        for agreement in readings
-        for row in agreement.itertuples(index=False)
-        if row.boxes
-    ]
-    if not rows:
+    if not audit.readers:
         return [*lines, "No image here has two readers who boxed the same finding.", ""]
+    rows = [
+        [space[key].display, r["images"], r["boxes"], f"{r['f1']:.2f} ({r['f1_low']:.2f}–{r['f1_high']:.2f})"]
+        for key, r in audit.readers.items()
+    ]
     lines += [f"Pairwise F1 at IoU {AGREE_IOU}, 95 % bootstrap by image: a detector is measured against this.", ""]
     return lines + _table(["finding", "images that two looked at", "boxes", "F1"], rows)
 

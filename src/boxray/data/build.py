@@ -13,8 +13,9 @@ from boxray.core.arrays import IntArray
 from boxray.core.bench import bench_folder
 from boxray.core.errors import DataError
 from boxray.core.findings import LabelSpace, Presence, members
-from boxray.data.audit import Audit, SourceAudit, audit_of
+from boxray.data.audit import Audit, audit_of
 from boxray.data.audit_page import write_audit
+from boxray.data.books import Books
 from boxray.data.card import Card, load_card, load_label_space
 from boxray.data.consensus import fuse_table
 from boxray.data.datasets_file import DatasetsFile, SourceEntry
@@ -35,7 +36,7 @@ class Built:
 
     manifest: Manifest
     audit: Audit
-    books: dict[str, SourceAudit]
+    books: dict[str, Books]
     """Of each source, closed."""
 
 
@@ -71,7 +72,7 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     forget(out)
     shelf = Shelf(out)
-    audits = {name: SourceAudit(card) for name, card in deck.items()}
+    audits = {name: Books(card) for name, card in deck.items()}
     gathered = together(
         _gather(name, entry, deck[name], label_space, datasets.split.key, shelf, audits[name], progress)
         for name, entry in datasets.sources.items()
@@ -89,8 +90,8 @@ def build(
         books.close()
     shelf.keep(merged.images["picture"])
     write_yolo_files(manifest)
-    audit = audit_of(manifest, audits, merged, dealt, decoded=shelf.decoded)
-    write_audit(audit, manifest, merged.boxes, looked, deck)
+    audit = audit_of(manifest, audits, merged, looked, dealt, decoded=shelf.decoded)
+    write_audit(audit, manifest, merged.copies, deck)
     manifest.save({"split": datasets.split.model_dump(), "audit": audit.to_json()}, merged.boxes)
     return Built(Manifest.load(out), audit, audits)
 
@@ -102,7 +103,7 @@ def _gather(
     label_space: LabelSpace,
     key: str,
     shelf: Shelf,
-    audit: SourceAudit,
+    audit: Books,
     progress: Progress,
 ) -> Gathered:
     gatherer = Gatherer(name, entry.patients_of or name, card, label_space, key, shelf, audit)

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from boxray.core.boxes import box_area, clip_boxes
+from boxray.core.errors import DataError
 from boxray.core.findings import LabelSpace
 from boxray.core.frames import ScaleShift
-from boxray.data.audit import SourceAudit
+from boxray.data.books import Books
 from boxray.data.card import Card
 from boxray.data.manifest import READER_BOX_COLUMNS
 from boxray.data.pictures import Picture, Shelf
@@ -91,7 +92,7 @@ class Gatherer:
     key: str
     """Of the hash that makes patients opaque."""
     shelf: Shelf
-    audit: SourceAudit
+    audit: Books
 
     def run(self, records: Iterable[Record], folders: Iterable[Path], progress: Progress) -> Gathered:
         """Decode and map every record; each one is in the result or booked in the audit.
@@ -108,6 +109,7 @@ class Gatherer:
         row_of: dict[str, int | None] = {}
         files: set[Path] = set()
         for record, picture in self._with_pictures(records):
+            self._require_frame(record)
             again = record.image in row_of
             if record.file is not None:
                 files.add(record.file)
@@ -147,10 +149,26 @@ class Gatherer:
             for last, picture in ahead:
                 yield last, picture.result()
 
+    def _require_frame(self, record: Record) -> None:
+        frame = self.card.frame
+        as_stated = {
+            "relative": record.frame_wh is None,
+            "fixed": record.frame_wh == (frame.width, frame.height),
+            "per_image": record.frame_wh is not None or not record.boxes,
+        }
+        if not as_stated[frame.kind]:
+            raise DataError(
+                f"{self.card.key}: image {record.image!r}: the card states a {frame.kind} frame"
+                f"{f' of {frame.width} x {frame.height}' if frame.kind == 'fixed' else ''}, "
+                f"the importer gives {record.frame_wh}; one of the two is wrong"
+            )
+
     def _picture(self, record: Record) -> Picture | str:
         """The picture of a record, or the reason why there is none."""
         if Path(record.image).name != record.image or record.image == "..":
             return "its id is no name of a file"  # ids of tables become paths of the built set
+        if record.view == "L" and self.card.chest:
+            return "a lateral film: the models here read frontal ones"
         if record.file is None:
             return "not on disk"
         return self.shelf.put(f"images/{self.name}/{record.image}.png", record.file, chest=self.card.chest)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from boxray.core.arrays import BoolArray, IntArray
 from boxray.core.findings import LabelSpace, Presence
-from boxray.data.audit import SourceAudit
+from boxray.data.books import Books
 from boxray.data.gather import Gathered
 from boxray.data.manifest import CORNERS
 from boxray.data.presence import Cell, Cells, Rule, contradicted, together
@@ -37,13 +37,11 @@ class Merged:
     """Pairs of patients under whose names the same film was found."""
     contradictions: Counter[str]
     """Finding -> images of which one reading has it and another has not."""
-    across: Counter[tuple[str, str]]
-    """Source that keeps and source of the copy -> copies."""
+    copies: pd.DataFrame
+    """One row per copy: `kept` and `copy` (ids of images), `kept_source`, `copy_source`, and `how` they are alike."""
 
 
-def merge_copies(
-    gathered: Gathered, groups: IntArray, label_space: LabelSpace, audits: Mapping[str, SourceAudit]
-) -> Merged:
+def merge_copies(gathered: Gathered, groups: IntArray, label_space: LabelSpace, audits: Mapping[str, Books]) -> Merged:
     """Keep the largest picture of each group, with the boxes and the presence of all.
 
     Boxes move to the kept picture in proportion to its size; those of a copy of another aspect cannot be placed. Of a
@@ -78,21 +76,24 @@ def merge_copies(
         contradictions.update(label_space.keys[position] for position in contradicted(readings))
         readers[kept] = tuple(dict.fromkeys(reader for index in (kept, *others) for reader in readers[index]))
         copies[kept] = shlex.join(images["image_id"].iloc[others])
-    _book(images, goes, keeper, audits)
+    table = _copies(images, goes, keeper)
+    for source, kept_source, how in table[["copy_source", "kept_source", "how"]].itertuples(index=False):
+        where = "" if source == kept_source else f", of {kept_source}"
+        audits[source].images_dropped[f"{COPY}{how}{where}"] += 1
     stays = np.flatnonzero(keeper == np.arange(len(images)))
     words = {"copies": copies, "readers": [" ".join(who) for who in readers]}
     merged = images.assign(**{name: pd.array(column, dtype="str") for name, column in words.items()})
     for column in ("view", "sex", "age_years"):  # what only a smaller copy knows
         merged[column] = merged[column].fillna(merged[column].groupby(keeper).transform("first"))
     merged = merged.iloc[stays]
-    sources, patients = images["source"].to_numpy(), images["patient"].to_numpy()
+    patients = images["patient"].to_numpy()
     return Merged(
         merged.reset_index(drop=True),
         [cells[index] for index in stays],
         boxes,
         [(a, b) for a, b in zip(patients[keeper[goes]], patients[goes], strict=True) if a != b],
         contradictions,
-        Counter(zip(sources[keeper[goes]], sources[goes], strict=True)),
+        table,
     )
 
 
@@ -118,7 +119,7 @@ def _unboxed(cells: Cells) -> Cells:
 
 
 def _moved_boxes(
-    gathered: Gathered, keeper: IntArray, stretched: BoolArray, audits: Mapping[str, SourceAudit]
+    gathered: Gathered, keeper: IntArray, stretched: BoolArray, audits: Mapping[str, Books]
 ) -> pd.DataFrame:
     """Every reader's boxes on the kept pictures; what cannot be placed, or was read twice by one reader, is booked."""
     images, boxes = gathered.images, gathered.boxes
@@ -141,13 +142,18 @@ def _moved_boxes(
     return moved[~again & ~lost].reset_index(drop=True)
 
 
-def _book(images: pd.DataFrame, goes: IntArray, keeper: IntArray, audits: Mapping[str, SourceAudit]) -> None:
-    sources, pixels = images["source"].to_numpy(), images["sha256"].to_numpy()
-    for index in goes.tolist():
-        kept = keeper[index]
-        how = "pixel by pixel" if pixels[index] == pixels[kept] else "the same film at another size or quality"
-        where = "" if sources[index] == sources[kept] else f", of {sources[kept]}"
-        audits[sources[index]].images_dropped[f"{COPY}{how}{where}"] += 1
+def _copies(images: pd.DataFrame, goes: IntArray, keeper: IntArray) -> pd.DataFrame:
+    kept, gone = images.iloc[keeper[goes]].reset_index(drop=True), images.iloc[goes].reset_index(drop=True)
+    same_pixels = (kept["sha256"] == gone["sha256"]).to_numpy()
+    return pd.DataFrame(
+        {
+            "kept": kept["image_id"],
+            "copy": gone["image_id"],
+            "kept_source": kept["source"],
+            "copy_source": gone["source"],
+            "how": np.where(same_pixels, "pixel by pixel", "the same film at another size or quality"),
+        }
+    )
 
 
 def who_looked(images: pd.DataFrame, boxes: pd.DataFrame, exhaustive: Mapping[str, Collection[str]]) -> pd.DataFrame:

@@ -35,7 +35,7 @@ class Record:
     labels: tuple[str, ...] | None = ()
     """Raw image-level labels; empty where the source looked and gives none, None where it says nothing by labels."""
     view: str | None = None
-    """``PA`` or ``AP`` where the tables say so."""
+    """``PA``, ``AP`` or ``L`` (lateral) where the tables say so; lateral films are left out, and booked."""
     readers: tuple[str, ...] = ("published",)
     """Who read the image, those who found nothing included."""
     split: str | None = None

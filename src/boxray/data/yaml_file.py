@@ -28,8 +28,10 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise DataError(f"{path.name}{line}: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name}: not YAML in UTF-8: {error}") from error
+    except RecursionError as error:
+        raise DataError(f"{path.name}: nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2020-13-45, or bytes that are no UTF-8
+        raise DataError(f"{path.name}: not plain YAML in UTF-8: {error}") from error
 
 
 class _Plain(yaml.SafeLoader):

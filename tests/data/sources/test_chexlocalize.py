@@ -58,14 +58,14 @@ def test_a_picture_of_the_part_that_the_json_leaves_out_is_negative_and_one_of_a
     assert "effusion" in load_card("chexlocalize").exhaustive
 
 
-def test_both_parts_keep_their_place_and_lateral_films_are_left_out(tmp_path):
+def test_both_parts_keep_their_place_and_lateral_films_are_told_as_such(tmp_path):
     made_source(tmp_path, {FILM: {"img_size": [9, 9]}, FILM.replace("frontal", "lateral"): {"img_size": [9, 9]}})
     write_chest(tmp_path / "CheXpert" / "val" / "patient64541" / "study1" / "view2_lateral.jpg")
     other = {"patient64622_study1_view1_frontal": {"img_size": [9, 9]}}
 
     films = list(records(made_source(tmp_path, other, part="test")))
 
-    assert [film.split for film in films] == ["val", "test"]
+    assert [(film.split, film.view) for film in films] == [("val", None), ("val", "L"), ("val", "L"), ("test", None)]
     assert load_card("chexlocalize").splits == {"val": "val", "test": "test"}
 
 

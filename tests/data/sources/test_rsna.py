@@ -9,7 +9,7 @@ import pytest
 from boxray.core.errors import DataError
 from boxray.data.card import load_card
 from boxray.data.sources import Download
-from boxray.data.sources.rsna import FRAME_WH, records
+from boxray.data.sources.rsna import FRAME_WH, NAMES, records
 from making import write_chest, write_text
 
 LABELS = "patientId,x,y,width,height,Target"
@@ -68,9 +68,19 @@ def test_rows_of_an_image_are_its_boxes_and_a_row_without_one_is_an_image_withou
 
 def test_the_patient_is_that_of_the_nih_name_where_the_map_is_there(tmp_path):
     write_text(tmp_path / "stage_2_train_labels.csv", LABELS, "a,,,,,0", "b,,,,,0")
-    write_text(tmp_path / "rsna_to_nih.json", json.dumps({"a": "00000010_003.png"}))
+    write_text(tmp_path / NAMES, json.dumps([{"subset_img_id": "a", "img_id": "00000010_003.png"}]))
 
     assert [record.patient for record in records(Download(tmp_path))] == ["00000010", "b"]
+
+
+def test_the_picture_may_be_that_of_nih_under_its_name(tmp_path):
+    write_text(tmp_path / "stage_2_train_labels.csv", LABELS, "a,1,2,3,4,1")
+    write_text(tmp_path / NAMES, json.dumps([{"subset_img_id": "a", "img_id": "00000010_003.png"}]))
+    picture = write_chest(tmp_path / "nih" / "00000010_003.png")
+
+    (record,) = records(Download(tmp_path, tmp_path / "nih"))
+
+    assert (record.image, record.file) == ("a", picture)
 
 
 def test_a_class_is_taken_once_and_an_image_of_two_classes_is_refused(tmp_path):
@@ -104,9 +114,21 @@ def test_a_row_that_contradicts_itself_is_refused_with_its_image(tmp_path, row):
         list(records(Download(tmp_path)))
 
 
-def test_a_map_that_is_none_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        pytest.param({"a": "00000010_003.png"}, "expected a list with subset_img_id and img_id", id="no-list"),
+        pytest.param([{"img_id": "1.png"}], "expected a list with subset_img_id and img_id", id="half-a-pair"),
+        pytest.param(
+            [{"subset_img_id": "a", "img_id": name} for name in ("1.png", "2.png")],
+            "an image has two names of NIH",
+            id="two-names",
+        ),
+    ],
+)
+def test_a_map_that_is_none_is_refused(tmp_path, content, what):
     write_text(tmp_path / "stage_2_train_labels.csv", LABELS, "a,,,,,0")
-    write_text(tmp_path / "rsna_to_nih.json", "[]")
+    write_text(tmp_path / NAMES, json.dumps(content))
 
-    with pytest.raises(DataError, match=r"rsna_to_nih\.json: expected names"):
+    with pytest.raises(DataError, match=what):
         list(records(Download(tmp_path)))

@@ -33,9 +33,9 @@ def test_a_sex_is_one_of_two_letters_or_not_known(text, sex):
 
 
 @pytest.mark.parametrize(
-    ("text", "view"), [("PA", "PA"), ("AP", "AP"), ("AP Supine", "AP"), ("L", None), ("", None), ("?", None)]
+    ("text", "view"), [("PA", "PA"), ("AP", "AP"), ("AP Supine", "AP"), ("L", "L"), ("", None), ("?", None)]
 )
-def test_a_view_is_pa_or_ap_or_not_known(text, view):
+def test_a_view_is_pa_or_ap_or_lateral_or_not_known(text, view):
     assert view_of(text) == view
 
 

@@ -152,7 +152,7 @@ def test_what_metadata_says_of_a_picture_goes_with_it_and_a_missing_label_file_i
     a, b, c = records(Download(tmp_path))
 
     assert (a.patient, a.labels, a.view, a.sex, a.age_years) == ("7", ("COVID-19, ARDS",), "AP", "F", 57)
-    assert (b.patient, b.labels, b.view, b.sex, b.age_years) == ("8", None, None, None, None)
+    assert (b.patient, b.labels, b.view, b.sex, b.age_years) == ("8", None, "L", None, None)
     assert c.labels == (MISSING_LABELS, "SARS")
 
 

@@ -20,9 +20,10 @@ from boxray.core.errors import DataError, InputError
 from boxray.data.archive import extract, unsafe_members
 from boxray.data.check.coco import check_coco, coco_files
 from boxray.data.check.report import DATA_FAULTS, REMARKS, CheckReport, Fault, Part
-from boxray.data.check.tree import Tree, collisions, shown, split_of_folder, walk
+from boxray.data.check.tree import Tree, shown, split_of_folder, walk
 from boxray.data.check.yolo import check_yolo, is_yolo, label_files
 from boxray.data.manifest import ABOUT
+from boxray.data.names import collisions
 from boxray.data.sources.files import PICTURES
 from boxray.data.sources.metadata import read_metadata
 from boxray.data.split import Split

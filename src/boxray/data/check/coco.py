@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from boxray.data.check.report import Fault, Part, Wrong
 from boxray.data.check.rows import Quad, box_fault, corners_suspicion, read_lines
-from boxray.data.check.tree import Tree, collisions, split_of_folder, split_word
+from boxray.data.check.tree import Tree, split_of_folder, split_word
+from boxray.data.names import collisions
 
 LARGEST_JSON_BYTES: Final = 2**29
 """The training part of COCO itself has 450 MB."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -88,20 +86,6 @@ def shown(name: str) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in name
     )
-
-
-def one_name(name: str) -> str:
-    """The same for names that a file system may take for one: they differ in case or in Unicode form only."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
-
-
-def collisions(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of a name and an earlier one that it would overwrite on some other file system."""
-    first: dict[str, str] = {}
-    for name in names:
-        other = first.setdefault(one_name(name), name)
-        if other != name:
-            yield name, other
 
 
 def split_of_folder(name: str) -> str | None:

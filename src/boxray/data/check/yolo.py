@@ -15,8 +15,9 @@ from boxray.core.findings import LabelSpace
 from boxray.data.card import load_label_space
 from boxray.data.check.report import Fault, Part, Wrong
 from boxray.data.check.rows import Quad, box_fault, corners_suspicion, read_lines, read_row
-from boxray.data.check.tree import Tree, one_name
+from boxray.data.check.tree import Tree
 from boxray.data.manifest import ABOUT
+from boxray.data.names import one_name
 from boxray.data.sources.yolo import NO_LABELS
 from boxray.data.yaml_file import read_yaml
 

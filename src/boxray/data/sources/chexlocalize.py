@@ -3,8 +3,7 @@
 `gt_annotations_val.json` and `gt_annotations_test.json` hold contours ``[[x, y], …]`` in pixels of the film, whose
 `img_size` is height before width. A box is the bounding box of a contour. An image that no JSON names has none of the
 ten findings: it becomes a record where its picture lies in the folder of such a part (`CheXpert/val/`,
-`CheXpert/test/`). Lateral films are left out, for none of the models here reads them. An id is
-``<patient>_<study>_<view>``, a picture lies at ``<patient>/<study>/<view>.jpg``.
+`CheXpert/test/`). An id is ``<patient>_<study>_<view>``, a picture lies at ``<patient>/<study>/<view>.jpg``.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _FOLDERS: Final = {"val": {"val", "valid"}, "test": {"test"}}
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """One frontal film of a part."""
+    """One film of a part."""
 
     split: str
     frame_wh: tuple[int, int] | None = None
@@ -34,20 +33,20 @@ class Film:
 
 
 def read_contours(table: Path, part: str) -> dict[str, Film]:
-    """The frontal films that a JSON names, by id.
+    """The films that a JSON names, by id.
 
     Raises:
         DataError: If the file is no such JSON.
     """
     content: Any = read_json(table)
     try:
-        return {image: _film(dict(entry), part) for image, entry in content.items() if _is_frontal(image)}
+        return {image: _film(dict(entry), part) for image, entry in content.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{table.name}: not the contours of CheXlocalize: {error!r}") from error
 
 
 def records(download: Download) -> Iterator[Record]:
-    """One record per frontal film of the parts whose JSON is there.
+    """One record per film of the parts whose JSON is there.
 
     Raises:
         DataError: If neither JSON is there, or one is not what it should be.
@@ -77,6 +76,7 @@ def records(download: Download) -> Iterator[Record]:
             frame_wh=film.frame_wh,
             boxes=film.boxes,
             split=film.split,
+            view="L" if image.endswith("_lateral") else None,
         )
 
 
@@ -88,13 +88,9 @@ def _film(entry: dict[str, Any], part: str) -> Film:
     return Film(part, (side_of(width), side_of(height)), boxes)
 
 
-def _is_frontal(image: str) -> bool:
-    return image.endswith("_frontal")
-
-
 def _pictures(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in PICTURES and _is_frontal(path.stem):
+        if path.suffix.lower() in PICTURES:
             yield path
 
 

@@ -2,8 +2,9 @@
 
 Boxes are ``x, y, width, height`` in the 1024 x 1024 DICOM; a row without them is an image without a box. The raw label
 of a box is ``Lung Opacity``. `stage_2_detailed_class_info.csv` repeats an image once per box, so its rows are
-counted once. `patientId` names an image and no patient: who it is, only the NIH name tells, which
-`rsna_to_nih.json` gives where it is there (`{"<patientId>": "00000001_000.png"}`).
+counted once. `patientId` names an image and no patient: who it is, only the NIH name tells. The challenge's own
+`pneumonia-challenge-dataset-mappings_2018.json` gives it where it is there, a list of
+``{"subset_img_id": "<patientId>", "img_id": "00000001_000.png", …}``; the picture is then also found under that name.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from boxray.core.errors import DataError
 from boxray.data.record import RawBox, Record
@@ -20,6 +21,7 @@ from boxray.data.sources.values import corners_of_xywh
 
 FRAME_WH: Final = (1024, 1024)
 BOX_LABEL: Final = "Lung Opacity"
+NAMES: Final = "pneumonia-challenge-dataset-mappings_2018.json"
 TARGETS: Final = {"0": "Target 0", "1": "Target 1"}
 """Raw image-level labels; `Target` says whether an image has boxes."""
 
@@ -60,6 +62,23 @@ def read_classes(table: Path) -> dict[str, str]:
     return dict(zip(rows["patientId"], rows["class"], strict=True))
 
 
+def read_nih_names(table: Path) -> dict[str, str]:
+    """NIH stem by `patientId`.
+
+    Raises:
+        DataError: If the file is no such list, or gives an image two names.
+    """
+    rows: Any = read_json(table)
+    try:
+        pairs = {(str(row["subset_img_id"]), Path(str(row["img_id"])).stem) for row in rows}
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{table.name}: expected a list with subset_img_id and img_id: {error!r}") from error
+    names = dict(sorted(pairs))
+    if len(names) != len(pairs):
+        raise DataError(f"{table.name}: an image has two names of NIH")
+    return names
+
+
 def records(download: Download) -> Iterator[Record]:
     """One record per image; its labels are its target and, where that table is there, its class.
 
@@ -69,17 +88,15 @@ def records(download: Download) -> Iterator[Record]:
     boxes = read_boxes(download.table("stage_2_train_labels.csv"))
     class_table = download.table_if_there("stage_2_detailed_class_info.csv")
     classes = read_classes(class_table) if class_table else {}
-    name_table = download.table_if_there("rsna_to_nih.json")
-    nih_names = read_json(name_table) if name_table else {}
-    if not isinstance(nih_names, dict):
-        raise DataError("rsna_to_nih.json: expected names of NIH by patientId")
+    name_table = download.table_if_there(NAMES)
+    nih_names = read_nih_names(name_table) if name_table else {}
     pictures = download.pictures_in("stage_2_train_images", "images")
     for image in sorted(boxes):
         target = TARGETS["1" if boxes[image] else "0"]
         yield Record(
             image=image,
-            patient=str(nih_names[image])[:8] if image in nih_names else image,
-            file=pictures.get(image),
+            patient=nih_names[image][:8] if image in nih_names else image,
+            file=pictures.get(image, pictures.get(nih_names.get(image, ""))),
             frame_wh=FRAME_WH,
             boxes=boxes[image],
             labels=(target, classes[image]) if image in classes else (target,),

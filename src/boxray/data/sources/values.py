@@ -15,7 +15,7 @@ from boxray.data.sources.files import read_table
 OLDEST_YEARS: Final = 120
 """The first release of NIH's table has ages up to 414: what nobody reaches is no age."""
 
-_VIEWS: Final = {"PA": "PA", "AP": "AP", "AP Supine": "AP"}
+_VIEWS: Final = {"PA": "PA", "AP": "AP", "AP Supine": "AP", "L": "L", "LL": "L"}
 
 
 def corners_of(values: Iterable[Any]) -> Corners:
@@ -101,5 +101,5 @@ def age_of(text: str) -> int | None:
 
 
 def view_of(text: str) -> str | None:
-    """``PA`` or ``AP`` where the text says so, else None; lying on the back is AP."""
+    """``PA``, ``AP`` or ``L`` (lateral) where the text says so, else None; lying on the back is AP."""
     return _VIEWS.get(text.strip())

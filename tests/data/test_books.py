@@ -1,14 +1,14 @@
-"""The audit: what is lost without a reason is a fault of the importer."""
+"""The books of a source: what is lost without a reason is a fault of the importer."""
 
 import pytest
 
 from boxray.core.errors import DataError
-from boxray.data.audit import SourceAudit
+from boxray.data.books import Books
 from making import a_card
 
 
 def an_audit(**counts):
-    return SourceAudit(a_card(expected={"images": 3, "boxes": 4}), **counts)
+    return Books(a_card(expected={"images": 3, "boxes": 4}), **counts)
 
 
 def test_books_close_if_what_is_named_is_built_or_dropped():
