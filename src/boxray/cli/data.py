@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -145,23 +146,24 @@ def make_examples(
 
 
 def _source_table(audit: Audit) -> Table:
-    table = Table("source", "images named", "built", "left out", "boxes named", "built", "left out", "as the card")
+    table = Table("source", "images built of named", "boxes built of named", "counts as on the card", box=SIMPLE_HEAD)
     for name, books in audit.sources.items():
         images, boxes = books["images"], books["boxes"]
-        sides = [
-            str(number)
-            for side in (images, boxes)
-            for number in (side["named"], side["built"], sum(side["dropped"].values()))
-        ]
+        sides = [f"{side['built']} of {side['named']}" for side in (images, boxes)]
         table.add_row(name, *sides, "yes" if images["as_expected"] and boxes["as_expected"] else "NO")
     return table
 
 
 def _count_table(manifest: Manifest, audit: Audit) -> Table:
     states = [*(presence.value for presence in Presence), ASSUMED]
-    table = Table("finding", *states, *(f"boxes {split}" for split in PARTS), title="Images and boxes")
+    table = Table(title="Images by state, boxes by part", box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
+    table.add_column("finding", no_wrap=True)
+    for state in (*states[:-1], "assumed absent"):
+        table.add_column(state, justify="right")
+    for split in PARTS:
+        table.add_column(split.value, justify="right")
     for finding in manifest.label_space:
         counts = [sum(source[finding.key][state] for source in audit.presence.values()) for state in states]
         boxes = [audit.boxes[finding.key][split.value] for split in PARTS]
-        table.add_row(finding.display, *map(str, counts), *map(str, boxes))
+        table.add_row(finding.key, *map(str, (*counts, *boxes)))
     return table
