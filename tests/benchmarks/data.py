@@ -1,6 +1,7 @@
 """What a million images cost: manifest written, loaded, dealt and filtered, copies sought; builds of growing size.
 
-Run by `make bench BENCH=data`; one process, one machine, each step once. It is no test.
+Run by `make bench BENCH=data`; one process, one machine, each step once. `python tests/benchmarks/data.py build 1000`
+builds only, as many images as asked for. It is no test.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -142,19 +143,19 @@ def bench_copies(console: Console) -> None:
     console.print(table)
 
 
-def bench_build(console: Console) -> None:
+def bench_build(console: Console, sizes: Iterable[int] = BUILDS) -> None:
     """Builds of growing size from pictures of 128 x 128 px; linear if the time an image stays the same."""
-    table = Table("step", "s", "µs an image", "peak GiB", title="build: decode, map, seek copies, deal, write, audit")
-    for n_images in BUILDS:
+    for n_images in sizes:
+        table = Table("step", "s", "µs an image", "peak GiB", title=f"build of {n_images:,} images, audit and all")
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             make_source(folder / "source", n_images)
             sources = "label_space: chest8\nsources: {made: {card: yolo, root: source}}\n"
             (folder / "datasets.yaml").write_text(sources, encoding="utf-8")
             datasets = read_datasets_file(folder / "datasets.yaml")
-            timed(table, f"{n_images:,} images", lambda d=datasets, f=folder: build(d, f / "built"), n_images)
-            timed(table, f"{n_images:,} images again", lambda d=datasets, f=folder: build(d, f / "built"), n_images)
-    console.print(table)
+            for step in ("from nothing", "again"):
+                timed(table, step, lambda d=datasets, f=folder: build(d, f / "built"), n_images)
+        console.print(table)
 
 
 def make_source(root: Path, n_images: int) -> None:
@@ -175,6 +176,9 @@ def main() -> None:
         load_alone(Path(sys.argv[2]))
         return
     console = Console()
+    if sys.argv[1:2] == ["build"]:
+        bench_build(console, map(int, sys.argv[2:]))
+        return
     bench_manifest(console)
     bench_copies(console)
     bench_build(console)

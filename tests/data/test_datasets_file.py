@@ -108,3 +108,11 @@ def test_a_file_that_cannot_be_meant_is_refused_by_its_key(tmp_path, lines, mess
 def test_a_file_that_is_not_there_is_missed(tmp_path):
     with pytest.raises(DataError, match=r"there is no datasets\.yaml here"):
         read_datasets_file(tmp_path / "datasets.yaml")
+
+
+def test_a_label_space_of_ones_own_lies_beside_the_file_and_not_where_one_happens_to_stand(tmp_path, monkeypatch):
+    path = write_text(tmp_path / "project" / "datasets.yaml", *ONE_SOURCE, "label_space: mine.yaml")
+    monkeypatch.chdir(tmp_path)
+
+    assert read_datasets_file(path).label_space == str(tmp_path / "project" / "mine.yaml")
+    assert read_datasets_file(write_text(path, *ONE_SOURCE, "label_space: chest6")).label_space == "chest6"

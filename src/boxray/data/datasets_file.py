@@ -51,6 +51,7 @@ class DatasetsFile(_Strict):
     """The file's own keys; those of ultralytics (`train`, `val`, `test`, `names`) may stand beside them."""
 
     label_space: str = "chest8"
+    """A name of `data/label_spaces`, or a YAML file, relative to the file that names it."""
     split: SplitShares = SplitShares()
     sources: dict[SourceName, SourceEntry]
     train: str | None = None
@@ -72,7 +73,7 @@ class DatasetsFile(_Strict):
 
 
 def read_datasets_file(path: Path) -> DatasetsFile:
-    """Read and check the file; the sources' roots come back absolute.
+    """Read and check the file; its paths come back absolute.
 
     Raises:
         DataError: If the file is missing, a key is unknown (the nearest one is named), or a key
@@ -103,7 +104,10 @@ def read_datasets_file(path: Path) -> DatasetsFile:
         )
         for name, entry in parsed.sources.items()
     }
-    return parsed.model_copy(update={"sources": sources})
+    label_space = parsed.label_space
+    if label_space.endswith((".yaml", ".yml")):
+        label_space = str((base / label_space).resolve())
+    return parsed.model_copy(update={"sources": sources, "label_space": label_space})
 
 
 def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
