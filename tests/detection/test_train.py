@@ -19,7 +19,7 @@ from boxray.data.split import Split
 from boxray.detection.detect import YoloDetector
 from boxray.detection.evaluate import evaluate
 from boxray.detection.recipe import DetectionRecipe
-from boxray.detection.release import load_torch_detector, release
+from boxray.detection.release import assessed_findings, load_torch_detector, release
 from boxray.detection.train import train
 
 
@@ -110,7 +110,7 @@ def test_a_training_part_without_boxes_is_refused(tiny: Manifest, tmp_path: Path
 def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     run: Path, tiny: Manifest, tmp_path: Path
 ) -> None:
-    card = release(run, "tiny", "0.0.1", tmp_path / "weights")
+    card = release(run, "tiny", "0.0.1", tmp_path / "weights", fewest_boxes=3)
     film = Radiograph(np.random.default_rng(0).random((120, 100), dtype=np.float32))
 
     graph = YoloDetector.load(card)
@@ -125,6 +125,13 @@ def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     fluid, heart = evaluate(graph, tiny.part(Split.TEST), rounds=10)
     assert fluid.n_boxes == 3
     assert not heart.assessed
+
+
+def test_a_finding_trained_with_a_handful_of_boxes_is_not_assessed() -> None:
+    trained = {"boxed_findings": ["fluid", "heart"], "boxes": {"heart": 20, "fluid": 2}}
+
+    assert assessed_findings(trained, fewest_boxes=20) == ("heart",)
+    assert assessed_findings(trained, fewest_boxes=2) == ("fluid", "heart")
 
 
 def test_an_unfinished_run_is_not_released(tmp_path: Path) -> None:

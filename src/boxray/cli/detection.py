@@ -77,8 +77,9 @@ def release(
     name: Annotated[str, typer.Option(help="Of the weights.")],
     version: Annotated[str, typer.Option(help="Of the weights.")],
     out: Annotated[Path, typer.Option(help="Where they go.")] = Path("detection/weights"),
+    fewest_boxes: Annotated[int, typer.Option(help="A finding trained with fewer boxes is not assessed.")] = 20,
 ) -> None:
     """Write a run's weights as ONNX, safetensors and card; operating points from its validation part."""
     from boxray.detection.release import release as release_run
 
-    print(release_run(run, name, version, out))
+    print(release_run(run, name, version, out, fewest_boxes=fewest_boxes))

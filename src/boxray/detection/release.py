@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 FEWEST_BOXES = 5
 """With fewer boxes in the validation part no threshold is chosen from them."""
+
+FEWEST_TRAINING_BOXES = 20
+"""A finding trained with fewer boxes is not assessed: a handful teaches a film, not a finding."""
 
 FALLBACK_THRESHOLD = 0.25
 LOWEST_THRESHOLD = 0.05
@@ -62,11 +65,18 @@ def load_torch_detector(weights: Path, state: Path) -> YoloDetector:
     return YoloDetector(card, TorchSession(network), card.space)
 
 
-def release(run: Path, name: str, version: str, out: Path) -> Path:
+def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int = FEWEST_TRAINING_BOXES) -> Path:
     """Write `<name>.onnx`, `<name>.safetensors` (float16) and `<name>.json` into `out`.
 
     The operating points are chosen on the validation part of the run's data: the score at which F1 over
     boxes is best.
+
+    Args:
+        run: A finished run's folder.
+        name: Of the weights.
+        version: Of the weights.
+        out: Folder to write into.
+        fewest_boxes: A finding trained with fewer is not assessed.
 
     Returns:
         The card's path.
@@ -94,7 +104,7 @@ def release(run: Path, name: str, version: str, out: Path) -> Path:
         licence="AGPL-3.0-or-later; trained on non-commercial data sets: for non-commercial use only",
         intended_use="Research on chest radiographs. Not a medical device.",
         label_space=trained["label_space"],
-        assessed=tuple(trained["boxed_findings"]),
+        assessed=assessed_findings(trained, fewest_boxes),
         side_px=side_px,
         operating_points={},
         trained_on=Provenance(
@@ -110,6 +120,11 @@ def release(run: Path, name: str, version: str, out: Path) -> Path:
     _require_parity(detector, TorchSession(network), side_px)
     points = operating_points(detector, Manifest.load(recipe.data).part(Split.VAL))
     return save_card(card.model_copy(update={"operating_points": points}), out)
+
+
+def assessed_findings(trained: Mapping[str, Any], fewest_boxes: int) -> tuple[str, ...]:
+    """Of `trained.json`, the findings with enough boxes to be asked about, in the label space's order."""
+    return tuple(key for key in trained["boxed_findings"] if trained["boxes"][key] >= fewest_boxes)
 
 
 def operating_points(detector: YoloDetector, manifest: Manifest) -> dict[str, OperatingPoint]:
