@@ -125,18 +125,36 @@ def evaluate(
     """
     detector.label_space.require_same(manifest.label_space)
     detections = list(detect_all(detector, manifest, progress))
-    return [
-        judge(
-            manifest,
-            detections,
-            finding,
-            assessed=finding in detector.assessed,
-            threshold=detector.identity.thresholds.get(finding),
-            with_assumed=with_assumed,
-            rounds=rounds,
+    return judge_all(manifest, detections, detector, with_assumed=with_assumed, rounds=rounds)
+
+
+def judge_all(
+    manifest: Manifest,
+    detections: Detections,
+    detector: Detector,
+    *,
+    with_assumed: bool = False,
+    rounds: int = 1000,
+    progress: Callable[[], None] = lambda: None,
+) -> list[FindingResult]:
+    """`judge` for every finding of the label space, at the thresholds that the detector's card stores."""
+    results = []
+    for finding in manifest.label_space.keys:
+        threshold = detector.identity.thresholds.get(finding)
+        assessed = finding in detector.assessed
+        results.append(
+            judge(
+                manifest,
+                detections,
+                finding,
+                assessed=assessed,
+                threshold=threshold,
+                with_assumed=with_assumed,
+                rounds=rounds,
+            )
         )
-        for finding in manifest.label_space.keys
-    ]
+        progress()
+    return results
 
 
 def judge(

@@ -160,9 +160,10 @@ def fault_picture(fault: Fault, manifest: Manifest) -> ByteArray:
 
 def _found_marks(fault: Fault, label_space: LabelSpace) -> list[Mark]:
     colour = on_film(label_space[fault.finding].colour)
+    overlaps = box_iou(as_xyxy([det.box for det in fault.found]), as_xyxy(fault.drawn)).max(axis=1, initial=0)
     return [
-        Mark(det.box, colour, ("Detector" + (", false" if det.box == fault.box else ""), f"{det.score:.2f}"), det.score)
-        for det in fault.found
+        Mark(det.box, colour, ("Detector", f"{det.score:.2f}" + (", false" if near < TOUCHES_IOU else "")), det.score)
+        for det, near in zip(fault.found, overlaps, strict=True)
     ]
 
 
