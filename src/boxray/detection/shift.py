@@ -46,6 +46,15 @@ class FalseAlarms:
     share_of_images: Interval
     """Of images with at least one such box."""
 
+    @property
+    def at_most_if_none(self) -> float:
+        """Where no box was made: the share of patients that could still get one, at 95 % confidence.
+
+        A bootstrap of nothing but zeros would say exactly 0. Source: Hanley and Lippman-Hand, 1983, JAMA 249,
+        1743-1745 (rule of three).
+        """
+        return min(3 / self.n_patients, 1.0)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "finding": self.finding,
@@ -57,6 +66,7 @@ class FalseAlarms:
             "false_boxes": self.n_false,
             "false_per_image": json_of(self.per_image),
             "share_of_images": json_of(self.share_of_images),
+            "share_at_most_if_none": None if self.n_false else round(self.at_most_if_none, 4),
         }
 
 

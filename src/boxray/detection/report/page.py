@@ -75,7 +75,8 @@ def _glance(evaluation: Evaluation) -> str:
         "AP40",
         "AP50:95",
         "Sensitivity at 1 FP / image",
-        "FROC mean",
+        "At its operating point: sensitivity",
+        "FP / image",
         "Boxes",
         "Images with / without",
         "Patients",
@@ -83,7 +84,7 @@ def _glance(evaluation: Evaluation) -> str:
     rows = [_glance_row(result, evaluation.label_space) for result in evaluation.results]
     n_findings = len(evaluation.averaged)
     rows.append(
-        _row([f"Mean of {n_findings}", _said(evaluation.mean), row_plot(evaluation.mean), *[""] * 7], kind="mean")
+        _row([f"Mean of {n_findings}", _said(evaluation.mean), row_plot(evaluation.mean), *[""] * 8], kind="mean")
     )
     return _table("Every finding, where somebody looked", head, rows)
 
@@ -97,10 +98,12 @@ def _glance_row(result: FindingResult, space: LabelSpace) -> str:
     ]
     name = f'<a href="#{escape(result.finding)}">{escape(space[result.finding].display)}</a>'
     if not result.assessed:
-        return _row([name, '<span class="quiet">not assessed</span>', *[""] * 5, *there])
+        return _row([name, '<span class="quiet">not assessed</span>', *[""] * 6, *there])
     at_one = result.sensitivity_at.get(1.0, Interval.nothing())
     figures = [_said(result.ap50), row_plot(result.ap50), _short(result.ap40), _short(result.ap50_95)]
-    return _row([name, *figures, _said(at_one), _short(result.froc_mean), *there])
+    at = result.at_threshold
+    at_threshold = ["–", "–"] if at is None else [_short(at.sensitivity), _short(at.false_per_image)]
+    return _row([name, *figures, _said(at_one), *at_threshold, *there])
 
 
 def _how(evaluation: Evaluation) -> str:
@@ -300,7 +303,8 @@ def _shift(evaluation: Evaluation) -> str:
         "<h2>Does it know the finding, or the source?</h2>"
         "<p>Each finding is boxed in few sources. A detector that tells the sources apart could box a finding because "
         "the picture looks like the source where the finding was boxed. The first table shows boxes on images in which "
-        "the finding is <em>absent</em>; look at the sources in which it is never boxed, marked “elsewhere”.</p>"
+        "the finding is <em>absent</em>; look at the sources in which it is never boxed, marked “elsewhere”. Where none was seen, “up to” is what "
+        "so many patients without one still allow (rule of three).</p>"
         + _alarms_table(evaluation.alarms, evaluation.label_space)
         + _told(evaluation.told, evaluation.told_note)
     )
@@ -332,8 +336,10 @@ def _alarm_cells(alarm: FalseAlarms | None) -> list[str]:
     if alarm is None:
         return ["–", "", ""]
     share = alarm.share_of_images
-    percent = f"{share.value:.0%} ({share.low:.0%}–{share.high:.0%})"
-    return [str(alarm.n_images), f"{_said(alarm.per_image)}", percent]
+    if alarm.n_false == 0:
+        return [str(alarm.n_images), "0", f'none <span class="quiet">(up to {alarm.at_most_if_none:.1%})</span>']
+    percent = f'{share.value:.0%} <span class="quiet">({share.low:.0%}–{share.high:.0%})</span>'
+    return [str(alarm.n_images), _said(alarm.per_image), percent]
 
 
 def _told(told: SourceTold | None, note: str) -> str:
@@ -350,9 +356,9 @@ def _told(told: SourceTold | None, note: str) -> str:
     return (
         f"{heading}<p>Balanced accuracy <b>{_said(told.balanced_accuracy)}</b>; guessing reaches {told.chance:.2f}. A "
         f"ridge classifier on {told.n_features} features (last backbone layer, mean over the image), {told.n_images} "
-        f"images of {told.n_patients} patients, five folds by patient. Near 1 means that the detector sees where a picture "
-        "came from; the sources also differ in size, compression and patients, so this is a possibility of a shortcut, and "
-        f"the table above shows whether it is taken.</p>{matrix}"
+        f"images of {told.n_patients} patients, five folds by patient. Near 1 means that the detector sees where a "
+        "picture came from; the sources also differ in size, compression and patients, so this is a possibility of a "
+        f"shortcut, and the table above shows whether it is taken.</p>{matrix}"
     )
 
 
@@ -396,7 +402,7 @@ body { max-width: 1180px; margin: 0 auto; padding: 0 20px 60px; }
 h1 { font-size: 26px; margin: 20px 0 4px; } h2 { font-size: 21px; margin: 0 0 6px; } h3 { font-size: 17px; }
 section, .part { border-top: 1px solid var(--line); margin-top: 34px; padding-top: 18px; }
 a { color: var(--accent); }
-.banner { position: sticky; top: 0; z-index: 1; margin: 0 -20px; padding: 8px 20px; background: #ffc400; color: #111;
+.banner { position: sticky; top: 0; z-index: 1; margin: 0 -20px; padding: 8px 20px; max-width: none; background: #ffc400; color: #111;
   font-weight: 700; }
 .quiet { color: var(--quiet); }
 .caution { background: var(--caution); border-left: 5px solid #ffc400; padding: 8px 12px; max-width: 80ch; }
