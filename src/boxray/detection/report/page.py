@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from math import isnan
-from string import Template
-from typing import Final
 
 from boxray.core.findings import LabelSpace
 from boxray.core.metrics import LUNA16_RATES, Interval
@@ -16,6 +14,7 @@ from boxray.core.reading import DISCLAIMER
 from boxray.detection.evaluate import FEWEST_BOXES
 from boxray.detection.gallery import ErrorKind, Fault
 from boxray.detection.report.evaluation import Evaluation
+from boxray.detection.report.frame import PAGE, STYLE
 from boxray.detection.report.plots import Axis, bar_plot, curve_plot, row_plot, share_axis
 from boxray.detection.results import FindingResult, GroupResult
 from boxray.detection.shift import FalseAlarms, SourceTold
@@ -39,10 +38,10 @@ def report_page(evaluation: Evaluation, gallery: Mapping[str, Sequence[Shown]]) 
         gallery: Finding -> its worst errors; findings without are left out.
     """
     model = evaluation.model
-    return _PAGE.substitute(
+    return PAGE.substitute(
         title=escape(f"{model.name} {model.version}: evaluation"),
         disclaimer=escape(DISCLAIMER),
-        style=_STYLE,
+        style=STYLE,
         about=_about(evaluation),
         glance=_glance(evaluation),
         how=_how(evaluation),
@@ -303,8 +302,8 @@ def _shift(evaluation: Evaluation) -> str:
         "<h2>Does it know the finding, or the source?</h2>"
         "<p>Each finding is boxed in few sources. A detector that tells the sources apart could box a finding because "
         "the picture looks like the source where the finding was boxed. The first table shows boxes on images in which "
-        "the finding is <em>absent</em>; look at the sources in which it is never boxed, marked “elsewhere”. Where none was seen, “up to” is what "
-        "so many patients without one still allow (rule of three).</p>"
+        "the finding is <em>absent</em>; look at the sources in which it is never boxed, marked “elsewhere”. Where "
+        "none was seen, “up to” is what so many patients without one still allow (rule of three).</p>"
         + _alarms_table(evaluation.alarms, evaluation.label_space)
         + _told(evaluation.told, evaluation.told_note)
     )
@@ -390,73 +389,3 @@ def _table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
         f'<div class="wide"><table><caption>{caption}</caption><thead><tr>{named}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
-
-
-_STYLE: Final = """
-:root { color-scheme: light dark; --ground: #fff; --ink: #1b1b1b; --quiet: #595959; --line: #d6d6d6; --accent: #1f5f8b;
-  --soft: #dbe7f0; --caution: #fff3cd; }
-@media (prefers-color-scheme: dark) { :root { --ground: #121212; --ink: #ececec; --quiet: #b0b0b0; --line: #383838;
-  --accent: #8fb7d9; --soft: #26343f; --caution: #332b10; } }
-html { background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 1180px; margin: 0 auto; padding: 0 20px 60px; }
-h1 { font-size: 26px; margin: 20px 0 4px; } h2 { font-size: 21px; margin: 0 0 6px; } h3 { font-size: 17px; }
-section, .part { border-top: 1px solid var(--line); margin-top: 34px; padding-top: 18px; }
-a { color: var(--accent); }
-.banner { position: sticky; top: 0; z-index: 1; margin: 0 -20px; padding: 8px 20px; max-width: none; background: #ffc400; color: #111;
-  font-weight: 700; }
-.quiet { color: var(--quiet); }
-.caution { background: var(--caution); border-left: 5px solid #ffc400; padding: 8px 12px; max-width: 80ch; }
-li, p { max-width: 95ch; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: 12px 0; font-size: 14px; font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-weight: 600; padding: 4px 0; }
-th, td { text-align: left; padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); font-weight: 400;
-  vertical-align: middle; white-space: nowrap; }
-thead th { color: var(--quiet); font-size: 12.5px; white-space: normal; vertical-align: bottom; }
-tbody th { font-weight: 600; } .mean th, .mean td { border-top: 2px solid var(--line); }
-.facts { display: flex; flex-wrap: wrap; gap: 10px 40px; margin: 14px 0; }
-.facts dt { color: var(--quiet); font-size: 13px; } .facts dd { margin: 0; font-size: 18px; }
-.facts dd .quiet { font-size: 14px; }
-.plots { display: flex; flex-wrap: wrap; gap: 16px; } figure { margin: 0; width: 360px; max-width: 100%; }
-figcaption { font-size: 14px; font-weight: 600; }
-.plot { width: 100%; height: auto; } .row { display: block; }
-.grid { stroke: var(--line); stroke-width: 1; } .axis { fill: none; stroke: var(--quiet); }
-.curve { fill: none; stroke: var(--accent); stroke-width: 2; stroke-linejoin: round; }
-.bar { fill: var(--soft); stroke: var(--accent); } .point { fill: var(--accent); }
-.whisker { fill: none; stroke: var(--ink); stroke-width: 1.3; }
-.tick { font-size: 11px; fill: var(--quiet); } .label { font-size: 12px; fill: var(--ink); }
-.mid { text-anchor: middle; } .end { text-anchor: end; }
-details { margin: 12px 0; } summary { cursor: pointer; font-weight: 600; }
-.films { display: flex; flex-wrap: wrap; gap: 10px; margin-top: 10px; }
-.films img { max-width: 100%; width: 370px; height: auto; background: #111; display: block; }
-footer { margin-top: 50px; border-top: 1px solid var(--line); color: var(--quiet); font-size: 13px;
-  overflow-wrap: anywhere; }
-@media print { .banner { position: static; } section { break-inside: avoid-page; } }
-"""
-
-_PAGE: Final = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
-<meta name="referrer" content="no-referrer">
-<title>$title</title>
-<style>$style</style>
-</head>
-<body>
-<p class="banner" role="note">$disclaimer</p>
-<main>
-<h1>$title</h1>
-$about
-$glance
-<div class="part">$how</div>
-<div class="part">$shift</div>
-$findings
-</main>
-<footer><p>$disclaimer Weights SHA-256 $sha256. Data fingerprint $fingerprint. All numbers with their counts are in
-results.json beside this page.</p></footer>
-</body>
-</html>
-""")
