@@ -33,7 +33,7 @@ def pooled_features(
         progress: Called after every image.
 
     Returns:
-        Shape ``(I, C)``, float32; grey padding of the letterbox is part of the mean, as it is of what the head sees.
+        Shape ``(I, C)``, float32; no image gives ``(0, 0)``. The grey padding of the letterbox is part of the mean, as it is of what the head sees.
 
     Raises:
         MissingExtra: If torch or ultralytics is not installed.
@@ -58,4 +58,4 @@ def pooled_features(
             network(torch.from_numpy(np.repeat(square[None, None], 3, axis=1).astype(np.float32)))
             progress()
     hook.remove()
-    return np.array(seen, dtype=np.float32).reshape(len(manifest.images), -1)
+    return np.stack(seen) if seen else np.empty((0, 0), dtype=np.float32)
