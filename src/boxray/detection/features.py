@@ -33,7 +33,8 @@ def pooled_features(
         progress: Called after every image.
 
     Returns:
-        Shape ``(I, C)``, float32; no image gives ``(0, 0)``. The grey padding of the letterbox is part of the mean, as it is of what the head sees.
+        Shape ``(I, C)``, float32; no image gives ``(0, 0)``. The grey padding of the letterbox
+        is part of the mean, as it is of what the head sees.
 
     Raises:
         MissingExtra: If torch or ultralytics is not installed.
