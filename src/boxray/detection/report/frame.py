@@ -41,7 +41,8 @@ figcaption { font-size: 14px; font-weight: 600; }
 .mid { text-anchor: middle; } .end { text-anchor: end; }
 details { margin: 12px 0; } summary { cursor: pointer; font-weight: 600; }
 .films { display: flex; flex-wrap: wrap; gap: 10px; margin-top: 10px; }
-.films img { max-width: 100%; width: 370px; height: auto; background: #111; display: block; }
+.films figure { width: 560px; font-size: 14px; }
+.films img { max-width: 100%; width: 560px; height: auto; background: #111; display: block; }
 footer { margin-top: 50px; border-top: 1px solid var(--line); color: var(--quiet); font-size: 13px;
   overflow-wrap: anywhere; }
 @media print { .banner { position: static; } section { break-inside: avoid-page; } }

@@ -113,8 +113,7 @@ shown a box of the finding: its silence says nothing.</li>
 <li>Brackets are 95 % intervals from {evaluation.rounds:,} resamples of patients with all their images. They say what
 another draw of such patients would give, not what another hospital would.</li>
 <li><b>AP50</b> is the area under the precision-recall curve (COCO, 101 recalls) when a box counts from an overlap
-(IoU) of 0.5; <b>AP40</b> from 0.4; <b>AP50:95</b> is the mean over 0.5, 0.55 … 0.95. Readers' own boxes of an
-opacity rarely overlap by more.</li>
+(IoU) of 0.5; <b>AP40</b> from 0.4; <b>AP50:95</b> is the mean over 0.5, 0.55 … 0.95.</li>
 <li><b>FP / image</b>: every box that hits no reader's box, a second box on a place already hit included, divided by all
 images that take part, with and without the finding. Sensitivity is the share of readers' boxes hit at IoU 0.5. The
 <b>FROC mean</b> is over 1/8, 1/4, 1/2, 1, 2, 4 and 8 FP / image (LUNA16's rates).</li>
@@ -287,10 +286,11 @@ def _gallery(shown: Sequence[Shown]) -> str:
 def _picture(item: Shown) -> str:
     width, height = item.size_wh
     fault = item.fault
-    said = escape(f"{fault.kind.value} in {fault.image_id}, score {fault.score:.2f}: {fault.why}")
+    score = f", score {fault.score:.2f}" if fault.kind is ErrorKind.FALSE_BOX else ""
+    said = escape(f"{fault.kind.value}{score}: {fault.why}")
     return (
-        f'<a href="{escape(item.file)}"><img src="{item.data_uri}" width="{width}" height="{height}" alt="{said}" '
-        'loading="lazy"></a>'
+        f'<figure><a href="{escape(item.file)}"><img src="{item.data_uri}" width="{width}" height="{height}" '
+        f'alt="{said}" loading="lazy"></a><div class="quiet">{said}; {escape(fault.image_id)}</div></figure>'
     )
 
 
