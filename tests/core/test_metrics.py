@@ -12,32 +12,24 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import roc_auc_score
 
-from boxray.core.metrics import Interval, Matches, auroc, average_precision, best_f1_threshold, bootstrap, match_image
+from boxed import a_film, films, seeds
+from boxray.core.metrics import (
+    Interval,
+    Matches,
+    auroc,
+    average_precision,
+    best_f1_threshold,
+    bootstrap,
+    bootstrap_all,
+    match_image,
+    paired_difference,
+    precision_curve,
+    precision_measure,
+    rank,
+)
 
 NONE = np.empty((0, 4))
-
-
-seeds = st.integers(0, 2**32 - 1)
-
-
-def boxes(rng, most):
-    """Shape (N, 4), float64 on a coarse grid, so that overlaps of exactly a half and equal overlaps occur."""
-    n = rng.integers(0, most + 1)
-    corner, side = rng.integers(0, 7, (n, 2)), rng.integers(1, 6, (n, 2))
-    return np.hstack([corner, corner + side]).astype(np.float64)
-
-
-def a_film(rng, *, equal_scores=True):
-    """One image of one finding: boxes, their scores (some equal), and the readers' boxes."""
-    found = boxes(rng, 6)
-    scores = rng.integers(1, 8, len(found)) / 8 if equal_scores else rng.random(len(found))
-    return found, scores, boxes(rng, 5)
-
-
-def films(seed, **options):
-    """One to six images."""
-    rng = np.random.default_rng(seed)
-    return [a_film(rng, **options) for _ in range(rng.integers(1, 7))]
+COCO_LIMITS = np.linspace(0.5, 0.95, 10)
 
 
 def matches_of(cases):
@@ -50,8 +42,8 @@ def matches_of(cases):
     )
 
 
-def coco_evaluation(cases):
-    """pycocotools on the same boxes: one category, IoU 0.5, all areas, 100 detections an image."""
+def coco_evaluation(cases, iou_limits=(0.5,)):
+    """pycocotools on the same boxes: one category, all areas, 100 detections an image."""
 
     def row(place, box):
         x1, y1, x2, y2 = box.tolist()
@@ -73,7 +65,7 @@ def coco_evaluation(cases):
         }
         coco.createIndex()
         evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
-        evaluation.params.iouThrs = np.array([0.5])
+        evaluation.params.iouThrs = np.array(iou_limits)
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation
@@ -90,6 +82,79 @@ def test_average_precision_is_what_pycocotools_computes(seed):
 
     precision = coco_evaluation(cases).eval["precision"]  # IoU, recall, category, area, most detections
     assert ours == pytest.approx(precision[0, :, 0, 0, 2].mean(), abs=1e-9)
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=60)
+def test_average_precision_at_every_overlap_is_what_pycocotools_computes(seed):
+    cases = films(seed)
+    assume(any(len(scores) for _, scores, _ in cases))
+    assume(any(len(truth) for *_, truth in cases))
+    limits = (0.4, *COCO_LIMITS)
+
+    ours = precision_measure(rank(cases, limits))(np.ones(len(cases)))
+
+    precision = coco_evaluation(cases, limits).eval["precision"]  # IoU, recall, category, area, most detections
+    assert ours == pytest.approx(precision[:, :, 0, 0, 2].mean(axis=1), abs=1e-9)
+
+
+def a_near_miss(rng):
+    """One reader's box, and two detections somewhere near it."""
+    truth = np.array([[10.0, 10.0, 30.0, 40.0]])
+    return truth + rng.normal(0, 3, (2, 4)), rng.random(2), truth
+
+
+def test_the_mean_over_the_overlaps_is_what_torchmetrics_computes():
+    torch, torchmetrics = (
+        pytest.importorskip(name, reason=f"{name} is not installed here") for name in ("torch", "torchmetrics")
+    )
+    # It keeps its limits as float32: off the grid, and with 37 boxes, no overlap and no recall lies on one of them.
+    cases = [a_near_miss(np.random.default_rng(seed)) for seed in range(37)]
+
+    ours = precision_measure(rank(cases, COCO_LIMITS))(np.ones(len(cases))).mean()
+
+    theirs = torchmetrics.detection.MeanAveragePrecision()
+    theirs.update(
+        [
+            {"boxes": torch.tensor(found), "scores": torch.tensor(scores), "labels": torch.zeros(len(scores)).int()}
+            for found, scores, _ in cases
+        ],
+        [{"boxes": torch.tensor(truth), "labels": torch.zeros(len(truth)).int()} for *_, truth in cases],
+    )
+    assert ours == pytest.approx(float(theirs.compute()["map"]), abs=1e-6)
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=60)
+def test_matching_once_for_many_overlaps_is_matching_each_overlap_for_itself(seed):
+    cases = films(seed)
+    limits = (0.1, 0.4, 0.5, 0.75)
+
+    ranked = rank(cases, limits)
+
+    scores = np.concatenate([scores for _, scores, _ in cases])
+    order = np.argsort(-scores, kind="stable")
+    for limit in limits:
+        alone = np.concatenate([match_image(*case, limit) for case in cases])
+        assert ranked.hits_at(limit).tolist() == alone[order].tolist()
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=40)
+def test_some_of_the_images_rank_as_if_the_others_had_never_been_there(seed):
+    cases = films(seed)
+    kept = np.random.default_rng(seed).random(len(cases)) < 0.5
+
+    part = rank(cases, (0.3, 0.5)).only(kept)
+
+    alone = rank([case for case, keep in zip(cases, kept, strict=True) if keep], (0.3, 0.5))
+    for name in ("scores", "image", "hits", "iou_limits", "n_boxes"):
+        assert getattr(part, name).tolist() == getattr(alone, name).tolist()
+
+
+def test_an_overlap_that_was_not_matched_is_not_guessed():
+    with pytest.raises(ValueError, match=r"matched at overlaps \[0\.5\], not at 0\.4"):
+        rank([], (0.5,)).hits_at(0.4)
 
 
 EQUALLY_NEAR = (
@@ -281,6 +346,58 @@ def test_a_bootstrap_needs_memory_for_one_resample_and_not_for_all():
     tracemalloc.stop()
 
     assert peak < 8 * 2**20  # all draws would be 16 MB
+
+
+def test_figures_measured_together_have_the_intervals_that_each_has_alone():
+    values = np.random.default_rng(7).random((2, 30))
+    patients = [str(place // 3) for place in range(30)]
+
+    together = bootstrap_all(lambda weights: values @ weights / weights.sum(), patients, rounds=60)
+
+    for interval, column in zip(together, values, strict=True):
+        alone = bootstrap(weighted_mean(column), patients, rounds=60)
+        assert (interval.value, interval.low, interval.high) == pytest.approx((alone.value, alone.low, alone.high))
+
+
+def test_a_figure_that_measures_nothing_leaves_the_others_their_intervals():
+    nothing, something = bootstrap_all(lambda weights: np.array([np.nan, weights[0]]), ["a", "b"], rounds=50)
+
+    assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
+    assert something.value == 1.0
+    assert something.low < something.high
+
+
+def test_a_pair_shares_its_resamples_so_that_what_is_hard_for_both_cancels_out():
+    hard = np.random.default_rng(0).normal(0, 10, 200)
+    patients = [str(place) for place in range(200)]
+
+    def mean_of(values):
+        return lambda weights: np.array([weighted_mean(values)(weights)])
+
+    (better,) = paired_difference(mean_of(hard + 1), mean_of(hard), patients, rounds=100)
+    (alone,) = bootstrap_all(mean_of(hard + 1), patients, rounds=100)
+
+    assert (better.value, better.low, better.high) == pytest.approx((1, 1, 1))
+    assert alone.high - alone.low > 1
+
+
+def test_a_detector_does_not_differ_from_itself():
+    cases = films(3)
+    measure = precision_measure(rank(cases, (0.5,)))
+
+    (difference,) = paired_difference(measure, measure, [str(place) for place in range(len(cases))], rounds=30)
+
+    assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+
+
+def test_the_precision_curve_has_a_point_for_every_hit():
+    place = np.array([[0.0, 0.0, 10.0, 10.0]])
+    cases = [(place, np.array([0.9]), place), (place, np.array([0.8]), NONE), (place, np.array([0.7]), place)]
+
+    recall, precision = precision_curve(rank(cases, (0.5,)), 0.5)
+
+    assert recall.tolist() == [0.5, 1.0]
+    assert precision.tolist() == pytest.approx([1.0, 2 / 3])
 
 
 def test_an_interval_is_written_with_two_digits():

@@ -14,7 +14,8 @@ from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
 from boxray.data.split import Split
-from boxray.detection.evaluate import evaluate, match_finding
+from boxray.detection.evaluate import evaluate, judge, match_finding
+from boxray.detection.results import Counts, FindingResult
 from built import SQUARE_XYXY, TWO, box_row, build_tiny_set, image_row, manifest_of
 from making import label_space
 
@@ -79,7 +80,7 @@ def test_a_detector_that_is_right_everywhere_has_ap_one_and_counts_what_it_was_j
     fluid, heart = evaluate(SeesTheSquare(TWO, assessed=("fluid",)), manifest, rounds=50)
 
     assert (fluid.ap50.value, fluid.ap50.low, fluid.ap50.high) == (1.0, 1.0, 1.0)
-    assert (fluid.n_boxes, fluid.n_images_with, fluid.n_images_without, fluid.n_patients) == (3, 3, 3, 6)
+    assert fluid.counts == Counts(images_with=3, images_without=3, boxes=3, patients=6)
     assert not heart.assessed
     assert math.isnan(heart.ap50.value)
     assert heart.to_json()["ap50"] is None
@@ -98,3 +99,68 @@ def test_a_detector_of_another_label_space_is_not_judged(tmp_path: Path) -> None
 
     with pytest.raises(ModelError, match="missing"):
         evaluate(FixedDetector(label_space("fluid", "lung")), manifest)
+
+
+def a_set_with_every_state() -> Manifest:
+    """Six boxed images, two absent, two unknown, two present without a box; a patient each."""
+    states = [(Presence.BOXED, Rule.BOX)] * 6 + [(Presence.ABSENT, Rule.LABEL)] * 2
+    states += [(Presence.UNKNOWN, Rule.NONE)] * 2 + [(Presence.PRESENT, Rule.LABEL)] * 2
+    images = [
+        image_row(number, "test", {"fluid": (presence.value, rule.value)} | NOT_HEART)
+        for number, (presence, rule) in enumerate(states)
+    ]
+    return manifest_of(Path(), images, [box_row(f"made:{number}", "fluid", SQUARE_XYXY) for number in range(6)])
+
+
+def judged(manifest: Manifest, detections: list[tuple[Detection, ...]], threshold: float | None = 0.5) -> FindingResult:
+    return judge(manifest, detections, "fluid", assessed=True, threshold=threshold, rounds=40)
+
+
+def test_what_is_found_on_unknown_images_changes_no_figure_at_all() -> None:
+    """The rule of LVIS: an image takes part only for findings that somebody verified in it."""
+    manifest = a_set_with_every_state()
+    known: list[tuple[Detection, ...]] = [(HIT,)] * 5 + [()] + [(HIT,), ()]
+    loud = Detection("fluid", 0.99, Box(0, 0, 9, 9))
+
+    silent = judged(manifest, [*known, (), (), (), ()])
+    noisy = judged(manifest, [*known, (HIT, loud), (loud,), (loud, HIT), (HIT,)])
+
+    assert noisy.to_json() == silent.to_json()
+    assert noisy.froc == silent.froc
+    assert silent.ap50.value < 1  # and the figures are not all at their end, where nothing could change them
+
+
+def test_every_figure_of_a_finding_is_measured_on_the_same_images() -> None:
+    result = judged(a_set_with_every_state(), [(HIT,)] * 3 + [()] * 3 + [(HIT,), ()] + [()] * 4)
+
+    assert result.counts == Counts(images_with=6, images_without=2, boxes=6, patients=8)
+    assert result.sensitivity_at[1 / 8].value == pytest.approx(3 / 6)  # one false box on eight images
+    assert result.sensitivity_at[8.0].value == pytest.approx(3 / 6)
+    assert result.at_threshold is not None
+    assert result.at_threshold.sensitivity.value == pytest.approx(3 / 6)
+    assert result.at_threshold.false_per_image.value == pytest.approx(1 / 8)  # one box, on all eight images
+    assert [at.accuracy.value for at in result.localization] == pytest.approx([3 / 6] * 7)
+    assert [at.false_per_image.value for at in result.localization] == [0.0] * 7  # asked on boxed images alone
+
+
+def test_without_an_operating_point_nothing_is_said_at_a_threshold() -> None:
+    result = judged(a_set_with_every_state(), [(HIT,)] * 12, threshold=None)
+
+    assert result.at_threshold is None
+    assert result.localization == ()
+    assert result.ap50.value > 0
+    assert all(math.isnan(group.sensitivity.value) for group in result.groups)
+
+
+def test_a_group_of_few_boxes_has_counts_and_no_figure() -> None:
+    manifest = a_set_with_every_state()
+    manifest.images["sex"] = ["F"] * 5 + ["M"] * 2 + [None] * 5
+
+    groups = {group.group: group for group in judged(manifest, [(HIT,)] * 12).groups if group.attribute == "sex"}
+
+    assert groups["F"].counts.boxes == 5
+    assert groups["F"].ap50.value == 1.0
+    assert groups["M"].counts == Counts(images_with=1, images_without=1, boxes=1, patients=2)
+    assert math.isnan(groups["M"].ap50.value)
+    assert math.isnan(groups["M"].false_per_image.value)
+    assert groups["not known"].counts.boxes == 0

@@ -123,7 +123,7 @@ def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     stored = load_file(card.with_suffix(".safetensors"))
     assert {str(array.dtype) for array in stored.values()} == {"float16", "int64"}
     fluid, heart = evaluate(graph, tiny.part(Split.TEST), rounds=10)
-    assert fluid.n_boxes == 3
+    assert fluid.counts.boxes == 3
     assert not heart.assessed
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import Progress, TaskID
+from rich.table import Table
 
-from boxray.cli.show import progress_bar
+from boxray.cli.show import PEOPLE, progress_bar
 from boxray.cli.training import (
     DataFolder,
     Overrides,
@@ -17,13 +23,19 @@ from boxray.cli.training import (
     SplitName,
     Threads,
     WithAssumed,
-    print_results,
 )
+from boxray.core.errors import MissingExtra, ModelError
+from boxray.core.findings import LabelSpace
+from boxray.core.metrics import Interval
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.detect import YoloDetector
-from boxray.detection.evaluate import evaluate as evaluate_detector
+from boxray.detection.evaluate import detect_all, judge_all
 from boxray.detection.recipe import DetectionRecipe
+from boxray.detection.report.evaluation import whole_evaluation
+from boxray.detection.report.write import write_report
+from boxray.detection.results import FindingResult
+from boxray.detection.shift import FEWEST_PATIENTS, SourceTold, tell_sources
 from boxray.runs.recipe import load_recipe, recipe_path
 
 app = typer.Typer(help="Train, evaluate and release the detector.", no_args_is_help=True)
@@ -46,29 +58,92 @@ def evaluate(
     split: SplitName = "test",
     with_assumed: WithAssumed = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Folder for report.html, results.json and gallery/.")] = None,
+    source_check: Annotated[
+        bool,
+        typer.Option(help="In the report: tell the source from the detector's features (a second pass, by torch)."),
+    ] = True,
 ) -> None:
-    """AP50 per finding with 95 % intervals by patient, only where somebody looked."""
-    manifest = Manifest.load(data).part(Split(split))
-    with tempfile.TemporaryDirectory() as state, progress_bar("detecting", len(manifest.images)) as progress:
-        if weights.suffix == ".safetensors":
-            from boxray.detection.release import load_torch_detector
+    """Figures per finding with 95 % intervals by patient, only where somebody looked."""
+    whole = Manifest.load(data)
+    manifest = whole.part(Split(split))
+    with tempfile.TemporaryDirectory() as state:
+        detector = _open_detector(weights, Path(state))
+        detector.label_space.require_same(manifest.label_space)
+        with progress_bar("detecting", len(manifest.images)) as progress:
+            detections = list(detect_all(detector, manifest, _steps(progress)))
+        told, told_note = None, "not asked for"
+        if report is not None and source_check:
+            told, told_note = _tell_sources(weights, manifest, Path(state))
+    with progress_bar("measuring", len(manifest.label_space)) as progress:
+        results = judge_all(manifest, detections, detector, with_assumed=with_assumed, progress=_steps(progress))
+    if report is not None:
+        with progress_bar("writing the report", len(manifest.label_space)) as progress:
+            evaluation = whole_evaluation(
+                manifest,
+                detections,
+                results,
+                detector.identity,
+                fingerprint=whole.fingerprint,
+                split=split,
+                with_assumed=with_assumed,
+                told=told,
+                told_note=told_note,
+            )
+            page = write_report(report, evaluation, manifest, detections, _steps(progress))
+        PEOPLE.print(f"written: {page}")
+    if as_json:
+        print(json.dumps([result.to_json() for result in results], indent=2))
+    else:
+        _print_table(results, manifest.label_space)
 
-            detector = load_torch_detector(weights, Path(state))
-        else:
-            detector = YoloDetector.load(weights)
-        results = evaluate_detector(
-            detector,
-            manifest,
-            with_assumed=with_assumed,
-            progress=lambda: progress.advance(0),  # type: ignore[arg-type]  # rich numbers its tasks from 0
-        )
-    columns = {
-        "boxes": "boxes",
-        "images with": "images_with",
-        "images without": "images_without",
-        "patients": "patients",
-    }
-    print_results(results, manifest.label_space, "ap50", columns, as_json=as_json)
+
+def _open_detector(weights: Path, state: Path) -> YoloDetector:
+    if weights.suffix != ".safetensors":
+        return YoloDetector.load(weights)
+    from boxray.detection.release import load_torch_detector
+
+    return load_torch_detector(weights, state)
+
+
+def _steps(progress: Progress) -> Callable[[], None]:
+    return lambda: progress.advance(TaskID(0))
+
+
+def _tell_sources(weights: Path, manifest: Manifest, state: Path) -> tuple[SourceTold | None, str]:
+    """How well the source is told from features, or why that is not known: the report is worth having without it."""
+    try:
+        from boxray.detection.features import pooled_features
+
+        with progress_bar("looking at features", len(manifest.images)) as progress:
+            features = pooled_features(weights, manifest, state, _steps(progress))
+    except (MissingExtra, ModelError) as error:
+        return None, str(error)
+    images = manifest.images
+    told = tell_sources(features, images["source"].astype(str).tolist(), images["patient"].tolist())
+    return told, "" if told else f"no two sources of this split have {FEWEST_PATIENTS} patients each"
+
+
+def _print_table(results: list[FindingResult], space: LabelSpace) -> None:
+    """One line per finding; fits 80 columns."""
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("finding", "AP50 (95 %)", "AP40", "AP50:95", "sens@1", "boxes", "with/without"):
+        table.add_column(heading, no_wrap=True, justify="left" if heading in {"finding", "AP50 (95 %)"} else "right")
+    for result in results:
+        counts = result.counts
+        at_one = result.sensitivity_at.get(1.0, Interval.nothing())
+        figures = ["not assessed", "", "", ""]
+        if result.assessed:
+            figures = [str(result.ap50), *(_digits(each) for each in (result.ap40, result.ap50_95, at_one))]
+        there = f"{counts.images_with}/{counts.images_without}"
+        table.add_row(space[result.finding].display, *figures, str(counts.boxes), there)
+    table.caption = "sens@1: share of boxes found at 1 false positive per image (IoU 0.5)"
+    table.caption_justify = "left"
+    Console().print(table)
+
+
+def _digits(interval: Interval) -> str:
+    return str(interval).partition(" ")[0]
 
 
 @app.command()

@@ -120,6 +120,12 @@ class Manifest:
         }
         (self.folder / ABOUT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
+    def audit(self) -> dict[str, Any]:
+        """What the build counted in the whole set, all splits; empty where a set was saved without it."""
+        content = json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
+        audit: dict[str, Any] = content.get("audit", {})
+        return audit
+
     def reader_boxes(self) -> pd.DataFrame:
         """Every reader's own boxes, with the columns of `READER_BOX_COLUMNS`, those of all splits."""
         return pd.read_parquet(self.folder / "reader_boxes.parquet")

@@ -1,4 +1,4 @@
-"""Evaluate a detector where somebody looked: AP50 per finding with an interval by patient.
+"""Evaluate a detector where somebody looked: figures per finding with intervals by patient.
 
 An image counts for a finding if the finding is boxed in it or absent from it. Where it is unknown, or there
 without a box, a detection is neither right nor wrong and the image is left out. An absence that a card only
@@ -7,55 +7,52 @@ assumes is left out too, unless asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
-from boxray.core.arrays import BoolArray
+from boxray.core.arrays import BoolArray, FloatArray
 from boxray.core.boxes import as_xyxy
 from boxray.core.findings import Presence
-from boxray.core.metrics import Interval, Matches, average_precision, bootstrap, match_image
+from boxray.core.metrics import (
+    LUNA16_RATES,
+    Interval,
+    Matches,
+    Ranked,
+    bootstrap_all,
+    froc_curve,
+    froc_measure,
+    localization_measure,
+    operating_measure,
+    precision_curve,
+    precision_measure,
+    rank,
+)
 from boxray.core.protocols import Detector
 from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
 from boxray.detection.detect import LOWEST_SCORE
+from boxray.detection.groups import groups
+from boxray.detection.results import AtThreshold, Counts, Curve, FindingResult, GroupResult, LocalizedAt
 
 IOU_LIMIT = 0.5
+READER_IOU = 0.4
+"""At which readers are compared with each other (`boxray.data.audit.AGREE_IOU`)."""
 
+COCO_LIMITS = tuple(np.linspace(0.5, 0.95, 10).tolist())
+LOCALIZATION_LIMITS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+ALL_LIMITS = (*LOCALIZATION_LIMITS[:4], *COCO_LIMITS)
 
-@dataclass(frozen=True, slots=True)
-class FindingResult:
-    """How well one finding is found."""
+FEWEST_BOXES = 5
+"""A group with fewer has counts and no figure: one box more or less would turn it round."""
 
-    finding: str
-    assessed: bool
-    ap50: Interval
-    n_boxes: int
-    n_images_with: int
-    n_images_without: int
-    n_patients: int
+MOST_POINTS = 300
+"""Of a curve that is drawn."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Numbers rounded to four digits; None where there is nothing to measure."""
-
-        def number(value: float) -> float | None:
-            return None if np.isnan(value) else round(value, 4)
-
-        return {
-            "finding": self.finding,
-            "assessed": self.assessed,
-            "ap50": number(self.ap50.value),
-            "low": number(self.ap50.low),
-            "high": number(self.ap50.high),
-            "boxes": self.n_boxes,
-            "images_with": self.n_images_with,
-            "images_without": self.n_images_without,
-            "patients": self.n_patients,
-        }
+Detections = Sequence[tuple[Detection, ...]]
+"""Per image, in the manifest's order and in the frame of the picture."""
 
 
 def detect_all(
@@ -76,36 +73,41 @@ def scored_images(manifest: Manifest, finding: str, *, with_assumed: bool = Fals
     return known if with_assumed else known & ~assumed
 
 
-def match_finding(
-    manifest: Manifest, detections: list[tuple[Detection, ...]], finding: str, *, with_assumed: bool = False
-) -> tuple[Matches, pd.DataFrame]:
-    """Hits and misses of one finding, and the images they are counted on.
+def rank_finding(
+    manifest: Manifest,
+    detections: Detections,
+    finding: str,
+    *,
+    with_assumed: bool = False,
+    iou_limits: Sequence[float] = ALL_LIMITS,
+) -> tuple[Ranked, pd.DataFrame]:
+    """Detections of one finding by falling score with what they hit, and the images they are counted on.
 
     Args:
-        manifest: The images, in the order of `detections`.
-        detections: Per image, in the frame of the picture.
+        manifest: The images.
+        detections: Per image of the manifest.
         finding: Of the manifest's label space.
         with_assumed: Count images in which the finding is only assumed to be absent.
+        iou_limits: Overlaps at which to match.
     """
     counted = scored_images(manifest, finding, with_assumed=with_assumed)
     truth_of = manifest.boxes_of(finding)
+    ids = manifest.images["image_id"].to_numpy()
     none = np.empty((0, 4))
-    scores, hits, image, n_boxes = [], [], [], []
-    for place, index in enumerate(np.flatnonzero(counted)):
+    cases = []
+    for index in np.flatnonzero(counted).tolist():
         found = [det for det in detections[index] if det.finding == finding]
-        truth = truth_of.get(manifest.images["image_id"].iloc[index], none)
-        score = np.array([det.score for det in found], dtype=np.float64)
-        scores.append(score)
-        hits.append(match_image(as_xyxy([det.box for det in found]), score, truth, IOU_LIMIT))
-        image.append(np.full(len(found), place))
-        n_boxes.append(len(truth))
-    matches = Matches(
-        np.concatenate([np.empty(0), *scores]),
-        np.concatenate([np.empty(0, dtype=bool), *hits]),
-        np.concatenate([np.empty(0, dtype=np.intp), *image]),
-        np.array(n_boxes, dtype=np.intp),
-    )
-    return matches, manifest.images[counted]
+        scores = np.array([det.score for det in found], dtype=np.float64)
+        cases.append((as_xyxy([det.box for det in found]), scores, truth_of.get(ids[index], none)))
+    return rank(cases, iou_limits), manifest.images[counted]
+
+
+def match_finding(
+    manifest: Manifest, detections: Detections, finding: str, *, with_assumed: bool = False
+) -> tuple[Matches, pd.DataFrame]:
+    """Hits and misses of one finding at IoU 0.5, and the images they are counted on; see `rank_finding`."""
+    ranked, images = rank_finding(manifest, detections, finding, with_assumed=with_assumed, iou_limits=(IOU_LIMIT,))
+    return ranked.matches(IOU_LIMIT), images
 
 
 def evaluate(
@@ -116,33 +118,141 @@ def evaluate(
     rounds: int = 1000,
     progress: Callable[[], None] = lambda: None,
 ) -> list[FindingResult]:
-    """AP50 of every finding of the label space.
+    """Read every image and judge every finding of the label space.
 
     Raises:
         ModelError: If the detector's label space is not the manifest's.
     """
     detector.label_space.require_same(manifest.label_space)
     detections = list(detect_all(detector, manifest, progress))
+    return judge_all(manifest, detections, detector, with_assumed=with_assumed, rounds=rounds)
+
+
+def judge_all(
+    manifest: Manifest,
+    detections: Detections,
+    detector: Detector,
+    *,
+    with_assumed: bool = False,
+    rounds: int = 1000,
+    progress: Callable[[], None] = lambda: None,
+) -> list[FindingResult]:
+    """`judge` for every finding of the label space, at the thresholds that the detector's card stores."""
     results = []
     for finding in manifest.label_space.keys:
-        matches, images = match_finding(manifest, detections, finding, with_assumed=with_assumed)
-        results.append(_result(finding, finding in detector.assessed, matches, images, rounds))
+        threshold = detector.identity.thresholds.get(finding)
+        assessed = finding in detector.assessed
+        results.append(
+            judge(
+                manifest,
+                detections,
+                finding,
+                assessed=assessed,
+                threshold=threshold,
+                with_assumed=with_assumed,
+                rounds=rounds,
+            )
+        )
+        progress()
     return results
 
 
-def _result(finding: str, assessed: bool, matches: Matches, images: pd.DataFrame, rounds: int) -> FindingResult:
-    n_with = int((matches.n_boxes > 0).sum())
-    nothing = Interval(float("nan"), float("nan"), float("nan"))
+def judge(
+    manifest: Manifest,
+    detections: Detections,
+    finding: str,
+    *,
+    assessed: bool,
+    threshold: float | None,
+    with_assumed: bool = False,
+    rounds: int = 1000,
+) -> FindingResult:
+    """All figures of one finding.
 
-    def ap50(weights: Any) -> float:
-        return average_precision(matches, weights)
+    Args:
+        manifest: The images.
+        detections: Per image of the manifest.
+        finding: Of the manifest's label space.
+        assessed: Whether the detector was trained to box it; if not, there are counts alone.
+        threshold: Its operating point; None: figures at a threshold are left out.
+        with_assumed: Count images in which the finding is only assumed to be absent.
+        rounds: Of the bootstrap.
+    """
+    ranked, images = rank_finding(manifest, detections, finding, with_assumed=with_assumed)
+    patients = images["patient"].tolist()
+    precision, froc = precision_measure(ranked.at(READER_IOU, *COCO_LIMITS)), froc_measure(ranked, IOU_LIMIT)
 
+    def measure(weights: FloatArray) -> FloatArray:
+        figures = precision(weights)
+        return np.concatenate([figures[:2], [figures[1:].mean()], froc(weights)])
+
+    n_figures = 3 + len(LUNA16_RATES) + 1
+    figures: Sequence[Interval] = [Interval.nothing()] * n_figures
+    if assessed:
+        figures = bootstrap_all(measure, patients, rounds=rounds)
+    ap40, ap50, ap50_95, *sensitivities, froc_mean = figures
+    at_threshold = None
+    localization: tuple[LocalizedAt, ...] = ()
+    if assessed and threshold is not None:
+        at_threshold = _at_threshold(ranked, threshold, patients, rounds)
+        localization = _localization(ranked, threshold, patients, rounds)
     return FindingResult(
-        finding,
-        assessed,
-        bootstrap(ap50, images["patient"].tolist(), rounds=rounds) if assessed else nothing,
-        int(matches.n_boxes.sum()),
-        n_with,
-        len(matches.n_boxes) - n_with,
-        images["patient"].nunique(),
+        finding=finding,
+        assessed=assessed,
+        counts=_counts(ranked, images),
+        ap50=ap50,
+        ap40=ap40,
+        ap50_95=ap50_95,
+        sensitivity_at=dict(zip(LUNA16_RATES, sensitivities, strict=True)) if assessed else {},
+        froc_mean=froc_mean,
+        localization=localization,
+        at_threshold=at_threshold,
+        groups=tuple(_groups(ranked, images, threshold, rounds)) if assessed else (),
+        precision_recall=_thinned(*precision_curve(ranked, IOU_LIMIT)),
+        froc=_thinned(*froc_curve(ranked, IOU_LIMIT)),
     )
+
+
+def _at_threshold(ranked: Ranked, threshold: float, patients: list[str], rounds: int) -> AtThreshold:
+    strict, lenient = (operating_measure(ranked, limit, threshold) for limit in (IOU_LIMIT, READER_IOU))
+
+    def measure(weights: FloatArray) -> FloatArray:
+        return np.append(strict(weights)[:2], lenient(weights)[2])
+
+    sensitivity, false_per_image, f1_at_40 = bootstrap_all(measure, patients, rounds=rounds)
+    return AtThreshold(threshold, sensitivity, false_per_image, f1_at_40)
+
+
+def _localization(ranked: Ranked, threshold: float, patients: list[str], rounds: int) -> tuple[LocalizedAt, ...]:
+    figures = bootstrap_all(localization_measure(ranked.at(*LOCALIZATION_LIMITS), threshold), patients, rounds=rounds)
+    n_limits = len(LOCALIZATION_LIMITS)
+    return tuple(map(LocalizedAt, LOCALIZATION_LIMITS, figures[:n_limits], figures[n_limits:]))
+
+
+def _groups(ranked: Ranked, images: pd.DataFrame, threshold: float | None, rounds: int) -> Iterator[GroupResult]:
+    strict = ranked.at(IOU_LIMIT)
+    for attribute, group, members in groups(images):
+        part, of_part = strict.only(members), images[members]
+        counts = _counts(part, of_part)
+        figures: Sequence[Interval] = [Interval.nothing()] * 3
+        if counts.boxes >= FEWEST_BOXES:
+            figures = bootstrap_all(_group_measure(part, threshold), of_part["patient"].tolist(), rounds=rounds)
+        yield GroupResult(attribute, group, counts, *figures)
+
+
+def _group_measure(ranked: Ranked, threshold: float | None) -> Callable[[FloatArray], FloatArray]:
+    """AP50, sensitivity and false positives per image; the last two NaN without a threshold."""
+    precision = precision_measure(ranked)
+    operating = operating_measure(ranked, IOU_LIMIT, np.nan if threshold is None else threshold)
+    known = np.nan if threshold is None else 1.0
+    return lambda weights: np.append(precision(weights), known * operating(weights)[:2])
+
+
+def _counts(ranked: Ranked, images: pd.DataFrame) -> Counts:
+    n_with = int((ranked.n_boxes > 0).sum())
+    return Counts(n_with, len(ranked.n_boxes) - n_with, int(ranked.n_boxes.sum()), images["patient"].nunique())
+
+
+def _thinned(x: FloatArray, y: FloatArray) -> Curve:
+    places = np.unique(np.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).round().astype(int))
+    return Curve(tuple(x[places].tolist()), tuple(y[places].tolist()))

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from boxray.core.arrays import BoolArray, ByteArray, FloatArray
+from boxray.core.boxes import Box
 from boxray.core.findings import LabelSpace
 from boxray.core.reading import Detection
 
@@ -97,6 +98,21 @@ class Panel:
     """Where the film begins in the picture; the heading stands above it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A box on a film with the two lines of its label."""
+
+    box: Box
+    """In the radiograph's frame."""
+
+    colour: Colour
+    words: tuple[str, str]
+    rank: float
+    """The highest is drawn on top, and has a label where the margin cannot hold all."""
+
+    dashed: bool = False
+
+
 def plain_picture(film: Film) -> ByteArray:
     """The film alone: its shades as RGB and nothing else."""
     return np.repeat(film.grey[:, :, None], 3, axis=2)
@@ -109,16 +125,35 @@ def boxes_picture(film: Film, detections: Sequence[Detection], label_space: Labe
     go. Labels never overlap. Where a margin cannot hold all, it has the highest scores and says how many
     boxes have no label.
     """
-    margin = margin_px(film, label_space)
+    marks = [
+        Mark(
+            det.box,
+            on_film(label_space[det.finding].colour),
+            (label_space[det.finding].display, f"{det.score:.2f}"),
+            det.score,
+        )
+        for det in detections
+    ]
+    return marks_picture(film, marks, margin_px(film, label_space))
+
+
+def marks_picture(film: Film, marks: Sequence[Mark], margin: int) -> ByteArray:
+    """The film between two margins, as `boxes_picture`, with boxes of whatever origin: a reader's beside a model's.
+
+    Args:
+        film: The radiograph.
+        marks: Boxes with their labels; a dashed line tells one origin from another without colour.
+        margin: Width of each margin in pixels, such as `words_px` of all that may stand there.
+    """
     canvas = _between_margins(film, margin, margin)
     film_part = canvas[: film.grey.shape[0], margin : margin + film.grey.shape[1]]
-    for det in sorted(detections, key=lambda each: each.score):  # the highest score is drawn last, on top
-        _draw_box(film_part, film, det, on_film(label_space[det.finding].colour))
+    for mark in sorted(marks, key=lambda each: each.rank):
+        _draw_box(film_part, film, mark.box, mark.colour, dashed=mark.dashed)
     middle = film.size_wh[0] / 2
-    left = [det for det in detections if (det.box.x1 + det.box.x2) / 2 < middle]
-    right = [det for det in detections if det not in left]
-    _draw_labels(canvas, film, margin=margin, side="left", detections=left, label_space=label_space)
-    _draw_labels(canvas, film, margin=margin, side="right", detections=right, label_space=label_space)
+    left = [mark for mark in marks if (mark.box.x1 + mark.box.x2) / 2 < middle]
+    right = [mark for mark in marks if mark not in left]
+    _draw_labels(canvas, film, margin=margin, side="left", marks=left)
+    _draw_labels(canvas, film, margin=margin, side="right", marks=right)
     return canvas
 
 
@@ -145,7 +180,7 @@ def map_picture(
     level = _levels(values, reference, (width, height))
     canvas[:height, :width] = _painted(plain_picture(film), level)
     for det in sorted(boxes, key=lambda each: each.score):
-        _draw_box(canvas[:height, :width], film, det, on_film(label_space[det.finding].colour), dashed=True)
+        _draw_box(canvas[:height, :width], film, det.box, on_film(label_space[det.finding].colour), dashed=True)
     _draw_colour_bar(canvas, film, x=width, margin=margin, highest=float(values.max()), reference=reference)
     return canvas
 
@@ -329,23 +364,27 @@ def _label_h(film: Film) -> int:
 
 def margin_px(film: Film, label_space: LabelSpace) -> int:
     """Width of the margin that holds any label of the label space."""
-    words = [*(finding.display for finding in label_space), "+ 99 without label"]
-    return max(_text_px(word, film.font_px) for word in words) + 2 * film.font_px
+    return words_px(film, [finding.display for finding in label_space])
 
 
-def _shown_xyxy(film: Film, det: Detection) -> tuple[int, int, int, int]:
+def words_px(film: Film, words: Sequence[str]) -> int:
+    """Width of the margin that holds any of these words as a label."""
+    return max(_text_px(word, film.font_px) for word in [*words, "+ 99 without label"]) + 2 * film.font_px
+
+
+def _shown_xyxy(film: Film, box: Box) -> tuple[int, int, int, int]:
     """The box in shown pixels, rounded outwards, cut at the film's edges and at least one pixel large."""
     height, width = film.grey.shape
     scale_y = height / film.size_wh[1]
-    x1, y1 = floor(det.box.x1 * film.scale), floor(det.box.y1 * scale_y)
-    x2, y2 = ceil(det.box.x2 * film.scale), ceil(det.box.y2 * scale_y)
+    x1, y1 = floor(box.x1 * film.scale), floor(box.y1 * scale_y)
+    x2, y2 = ceil(box.x2 * film.scale), ceil(box.y2 * scale_y)
     x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
     return x1, y1, min(max(x2, x1 + 1), width), min(max(y2, y1 + 1), height)
 
 
-def _draw_box(part: ByteArray, film: Film, det: Detection, colour: Colour, *, dashed: bool = False) -> None:
+def _draw_box(part: ByteArray, film: Film, box: Box, colour: Colour, *, dashed: bool = False) -> None:
     """The line runs outside of the box, so that it hides nothing of what the box encloses."""
-    x1, y1, x2, y2 = _shown_xyxy(film, det)
+    x1, y1, x2, y2 = _shown_xyxy(film, box)
     line = film.line_px
     # From the box outwards: one dark pixel, the line, one dark pixel. The dark keeps it visible on bone.
     _blend_frame(part, _grown(x1, y1, x2, y2, by=line + 2), width=line + 2, colour=(0, 0, 0), opacity=0.4)
@@ -384,20 +423,19 @@ def _draw_labels(
     *,
     margin: int,
     side: Literal["left", "right"],
-    detections: Sequence[Detection],
-    label_space: LabelSpace,
+    marks: Sequence[Mark],
 ) -> None:
     """Labels of one margin and the leaders to their boxes."""
     label_h, line_h, font_px = _label_h(film), _line_h(film.font_px), film.font_px
     room = canvas.shape[0]
     n_places = room // label_h
-    ranked = sorted(detections, key=lambda det: -det.score)
+    ranked = sorted(marks, key=lambda mark: -mark.rank)
     n_unlabelled = len(ranked) - n_places
     if n_unlabelled > 0:
         n_unlabelled += 1  # the last place tells of the others
         ranked = ranked[: n_places - 1]
         room -= label_h
-    shown = [(_shown_xyxy(film, det), det) for det in ranked]
+    shown = [(_shown_xyxy(film, mark.box), mark) for mark in ranked]
     shown.sort(key=lambda pair: pair[0][1] + pair[0][3])
     middles = spread([(box[1] + box[3]) / 2 for box, _ in shown], label_h, room)
 
@@ -406,20 +444,19 @@ def _draw_labels(
     strip = canvas[:, :margin] if side == "left" else canvas[:, inner_x:]
     text_x = margin - font_px if side == "left" else font_px
     texts: list[tuple[float, float, str, Colour]] = []
-    for ((x1, y1, x2, y2), det), middle in zip(shown, middles, strict=True):
-        finding = label_space[det.finding]
+    for ((x1, y1, x2, y2), mark), middle in zip(shown, middles, strict=True):
         texts += [
-            (text_x, middle - line_h / 2, finding.display, PAPER),
-            (text_x, middle + line_h / 2, f"{det.score:.2f}", PAPER),
+            (text_x, middle - line_h / 2, mark.words[0], PAPER),
+            (text_x, middle + line_h / 2, mark.words[1], PAPER),
         ]
-        colour, half = on_film(finding.colour), line_h - 2
+        half = line_h - 2
         bar_x = inner_x - swatch if side == "left" else inner_x
         top, bottom = round(middle) - half, round(middle) + half
-        canvas[max(top, 0) : bottom, bar_x : bar_x + swatch] = colour
+        canvas[max(top, 0) : bottom, bar_x : bar_x + swatch] = mark.colour
         box_y = min(max(middle, y1), y2 - 1)
         rim = film.line_px + 4  # of the box and of the end of the leader
         box_x = margin + (x1 - rim - 1 if side == "left" else x2 + rim)
-        _draw_leader(canvas, film, (inner_x, round(middle)), (box_x, round(box_y)), colour)
+        _draw_leader(canvas, film, (inner_x, round(middle)), (box_x, round(box_y)), mark.colour)
     if n_unlabelled > 0:
         texts.append((text_x, room + label_h / 2, f"+ {n_unlabelled} without label", QUIET))
     _write(strip, texts, font_px, "rm" if side == "left" else "lm")

@@ -1,0 +1,62 @@
+"""What the detector itself sees in an image: its last backbone layer, pooled to one vector. Needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from boxray.core.arrays import FloatArray
+from boxray.core.frames import Letterbox
+from boxray.data.manifest import Manifest
+from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
+from boxray.imaging.letterbox import letterbox_pixels
+from boxray.imaging.shrink import shrink
+from boxray.tensors import read_tensors
+from boxray.weights import load_card
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pooled_features(
+    weights: Path, manifest: Manifest, state: Path, progress: Callable[[], None] = lambda: None
+) -> FloatArray:
+    """The mean over the image of every channel of the backbone's last layer.
+
+    Args:
+        weights: Card or tensors; the ``.safetensors`` must be there.
+        manifest: Whose images to look at, in its order.
+        state: Folder for ultralytics' settings.
+        progress: Called after every image.
+
+    Returns:
+        Shape ``(I, C)``, float32; no image gives ``(0, 0)``. The grey padding of the letterbox
+        is part of the mean, as it is of what the head sees.
+
+    Raises:
+        MissingExtra: If torch or ultralytics is not installed.
+        ModelError: If the tensors are missing or not those of the card.
+    """
+    tame_ultralytics(state)
+    import torch
+
+    card, tensors = load_card(weights, check=".safetensors")
+    network: Any = build_network(card.architecture, len(card.space), read_tensors(tensors))
+    last_of_backbone = network.model[len(network.yaml["backbone"]) - 1]
+    seen: list[FloatArray] = []
+
+    def keep(_layer: torch.nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        seen.append(output.mean(dim=(0, 2, 3)).numpy())  # (1, C, h, w) to (C,)
+
+    hook = last_of_backbone.register_forward_hook(keep)
+    with torch.inference_mode():
+        for picture in manifest.images["picture"]:
+            pixels = shrink(manifest.radiograph(picture).pixels)
+            square = letterbox_pixels(pixels, Letterbox.fit((pixels.shape[1], pixels.shape[0]), card.side_px))
+            network(torch.from_numpy(np.repeat(square[None, None], 3, axis=1).astype(np.float32)))
+            progress()
+    hook.remove()
+    return np.stack(seen) if seen else np.empty((0, 0), dtype=np.float32)

@@ -1,0 +1,391 @@
+"""The evaluation as one HTML page: it asks no host for anything, runs no script, is light or dark as the screen is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+from math import isnan
+
+from boxray.core.findings import LabelSpace
+from boxray.core.metrics import LUNA16_RATES, Interval
+from boxray.core.reading import DISCLAIMER
+from boxray.detection.evaluate import FEWEST_BOXES
+from boxray.detection.gallery import ErrorKind, Fault
+from boxray.detection.report.evaluation import Evaluation
+from boxray.detection.report.frame import PAGE, STYLE
+from boxray.detection.report.plots import Axis, bar_plot, curve_plot, row_plot, share_axis
+from boxray.detection.results import FindingResult, GroupResult
+from boxray.detection.shift import FalseAlarms, SourceTold
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A fault with its picture: `data_uri` is what the page shows, `file` the full picture beside it."""
+
+    fault: Fault
+    data_uri: str
+    file: str
+    size_wh: tuple[int, int]
+
+
+def report_page(evaluation: Evaluation, gallery: Mapping[str, Sequence[Shown]]) -> str:
+    """The whole page.
+
+    Args:
+        evaluation: What is told.
+        gallery: Finding -> its worst errors; findings without are left out.
+    """
+    model = evaluation.model
+    return PAGE.substitute(
+        title=escape(f"{model.name} {model.version}: evaluation"),
+        disclaimer=escape(DISCLAIMER),
+        style=STYLE,
+        about=_about(evaluation),
+        glance=_glance(evaluation),
+        how=_how(evaluation),
+        shift=_shift(evaluation),
+        findings="".join(
+            _finding(result, evaluation, gallery.get(result.finding, ())) for result in evaluation.results
+        ),
+        sha256=escape(model.sha256),
+        fingerprint=escape(evaluation.fingerprint),
+    )
+
+
+# At a glance
+
+
+def _about(evaluation: Evaluation) -> str:
+    sources = ", ".join(f"{escape(name)} {n}" for name, n in evaluation.sources.items())
+    assumed = "count as absences here" if evaluation.with_assumed else "do not count"
+    return (
+        f"<p>{sum(evaluation.sources.values())} images of {evaluation.n_patients} patients, split "
+        f"“{escape(evaluation.split)}” ({sources}). Absences that a data card only assumes {assumed}.</p>"
+    )
+
+
+def _glance(evaluation: Evaluation) -> str:
+    head = (
+        "Finding",
+        "AP50 (95 % interval)",
+        "0 – ½ – 1",
+        "AP40",
+        "AP50:95",
+        "Sensitivity at 1 FP / image",
+        "At its operating point: sensitivity",
+        "FP / image",
+        "Boxes",
+        "Images with / without",
+        "Patients",
+    )
+    rows = [_glance_row(result, evaluation.label_space) for result in evaluation.results]
+    n_findings = len(evaluation.averaged)
+    rows.append(
+        _row([f"Mean of {n_findings}", _said(evaluation.mean), row_plot(evaluation.mean), *[""] * 8], kind="mean")
+    )
+    return _table("Every finding, where somebody looked", head, rows)
+
+
+def _glance_row(result: FindingResult, space: LabelSpace) -> str:
+    counts = result.counts
+    there = [
+        str(counts.boxes),
+        f"{counts.images_with} / {counts.images_without}",
+        str(counts.patients),
+    ]
+    name = f'<a href="#{escape(result.finding)}">{escape(space[result.finding].display)}</a>'
+    if not result.assessed:
+        return _row([name, '<span class="quiet">not assessed</span>', *[""] * 6, *there])
+    at_one = result.sensitivity_at.get(1.0, Interval.nothing())
+    figures = [_said(result.ap50), row_plot(result.ap50), _short(result.ap40), _short(result.ap50_95)]
+    at = result.at_threshold
+    at_threshold = ["–", "–"] if at is None else [_short(at.sensitivity), _short(at.false_per_image)]
+    return _row([name, *figures, _said(at_one), *at_threshold, *there])
+
+
+def _how(evaluation: Evaluation) -> str:
+    return f"""<h2>How to read this</h2><ul>
+<li>An image takes part for a finding only if a reader boxed the finding in it or it is known to be absent. Where nobody
+looked, or nobody drew, a detection is neither right nor wrong. <em>Not assessed</em> means that the detector was never
+shown a box of the finding: its silence says nothing.</li>
+<li>Brackets are 95 % intervals from {evaluation.rounds:,} resamples of patients with all their images. They say what
+another draw of such patients would give, not what another hospital would.</li>
+<li><b>AP50</b> is the area under the precision-recall curve (COCO, 101 recalls) when a box counts from an overlap
+(IoU) of 0.5; <b>AP40</b> from 0.4; <b>AP50:95</b> is the mean over 0.5, 0.55 … 0.95.</li>
+<li><b>FP / image</b>: every box that hits no reader's box, a second box on a place already hit included, divided by all
+images that take part, with and without the finding. Sensitivity is the share of readers' boxes hit at IoU 0.5. The
+<b>FROC mean</b> is over 1/8, 1/4, 1/2, 1, 2, 4 and 8 FP / image (LUNA16's rates).</li>
+<li><b>Localization accuracy</b> (Wang et al., 2017) is asked at the operating point and only on images in which
+the finding is boxed: the share of readers' boxes that are hit at each overlap.</li>
+<li>Where two readers boxed the same films, their agreement stands beside the detector's: a ceiling of a kind.</li>
+</ul>"""
+
+
+# One finding
+
+
+def _finding(result: FindingResult, evaluation: Evaluation, shown: Sequence[Shown]) -> str:
+    finding = evaluation.label_space[result.finding]
+    heading = f'<section id="{escape(finding.key)}"><h2>{escape(finding.display)}</h2>'
+    counts = result.counts
+    measured = (
+        f'<p class="quiet">A box encloses {escape(finding.box)}. {counts.boxes} boxes on {counts.images_with} images, '
+        f"{counts.images_without} images without, {counts.patients} patients.</p>"
+    )
+    if not result.assessed:
+        return f"{heading}{measured}<p>Not assessed: the detector was never trained to box it.</p></section>"
+    if not counts.boxes:
+        return f"{heading}{measured}<p>No reader's box in this split: nothing can be measured.</p></section>"
+    return "".join(
+        [
+            heading,
+            measured,
+            _warning(result),
+            _at_threshold(result, evaluation),
+            _plots(result),
+            _tables(result),
+            _groups(result.groups),
+            _gallery(shown),
+            "</section>",
+        ]
+    )
+
+
+def _warning(result: FindingResult) -> str:
+    counts = result.counts
+    if counts.images_without == 0:
+        return (
+            '<p class="caution">No image of the split is known to be without this finding: false positives are counted '
+            "on images with it alone, and AP is kinder than it would be elsewhere.</p>"
+        )
+    if counts.boxes < 50:
+        return f'<p class="caution">Measured on {counts.boxes} boxes only: read the intervals, not the figures.</p>'
+    return ""
+
+
+def _at_threshold(result: FindingResult, evaluation: Evaluation) -> str:
+    at = result.at_threshold
+    if at is None:
+        return "<p>The card stores no operating point, so nothing is said at a threshold.</p>"
+    ceiling = evaluation.readers.get(result.finding)
+    readers = "no film of the set was boxed by two readers"
+    if ceiling is not None:
+        readers = (
+            f"readers between themselves {_said(ceiling.f1)}, on {ceiling.n_images} images with {ceiling.n_boxes} "
+            "boxes of all splits"
+        )
+    facts = (
+        ("Operating point (score)", f"{at.threshold:.3f}"),
+        ("Sensitivity", _said(at.sensitivity)),
+        ("FP / image", _said(at.false_per_image)),
+        ("F1 at IoU 0.4", f'{_said(at.f1_at_40)}<br><span class="quiet">{readers}</span>'),
+    )
+    inner = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
+    return f'<dl class="facts">{inner}</dl>'
+
+
+def _plots(result: FindingResult) -> str:
+    rates = Axis("False positives per image", 1 / 8, 8, LUNA16_RATES, doubling=True)
+    plots = [
+        (
+            "Precision against recall at IoU 0.5",
+            curve_plot("precision-recall", share_axis("Recall"), share_axis("Precision"), result.precision_recall),
+        ),
+        (
+            "FROC at IoU 0.5, with 95 % intervals",
+            curve_plot(
+                "FROC", rates, share_axis("Sensitivity"), result.froc, list(result.sensitivity_at.items()), steps=True
+            ),
+        ),
+        (
+            "Localization accuracy at the operating point",
+            bar_plot(
+                "localization accuracy",
+                "Overlap (IoU) from which a box counts",
+                share_axis("Accuracy"),
+                [(f"{at.iou:g}", at.accuracy) for at in result.localization],
+            ),
+        ),
+    ]
+    return (
+        '<div class="plots">'
+        + "".join(f"<figure><figcaption>{caption}</figcaption>{plot}</figure>" for caption, plot in plots)
+        + "</div>"
+    )
+
+
+def _tables(result: FindingResult) -> str:
+    froc = _table(
+        "Sensitivity (FROC)",
+        ("FP / image", *(f"1/{1 / rate:g}" if rate < 1 else f"{rate:g}" for rate in result.sensitivity_at), "mean"),
+        [_row(["sensitivity", *map(_said, result.sensitivity_at.values()), _said(result.froc_mean)])],
+    )
+    where = result.localization
+    localization = _table(
+        "Localization at the operating point, on images in which the finding is boxed",
+        ("IoU from", *(f"{at.iou:g}" for at in where)),
+        [
+            _row(["accuracy", *(_said(at.accuracy) for at in where)]),
+            _row(["FP / image", *(_said(at.false_per_image) for at in where)]),
+        ],
+    )
+    return f"<details><summary>The figures of these plots</summary>{froc}{localization if where else ''}</details>"
+
+
+def _groups(groups: Sequence[GroupResult]) -> str:
+    if not groups:
+        return ""
+    rows = []
+    for attribute, members in groupby(groups, key=lambda group: group.attribute):
+        for group in members:
+            counts = group.counts
+            enough = counts.boxes >= FEWEST_BOXES
+            figures = [_said(group.ap50), row_plot(group.ap50), _said(group.sensitivity), _said(group.false_per_image)]
+            few = [f'<span class="quiet">fewer than {FEWEST_BOXES} boxes</span>', "", "", ""]
+            rows.append(
+                _row(
+                    [
+                        f"{escape(attribute)}: {escape(group.group)}",
+                        *(figures if enough else few),
+                        str(counts.boxes),
+                        f"{counts.images_with} / {counts.images_without}",
+                        str(counts.patients),
+                    ]
+                )
+            )
+    head = (
+        "Group",
+        "AP50",
+        "0 – ½ – 1",
+        "Sensitivity",
+        "FP / image",
+        "Boxes",
+        "Images with / without",
+        "Patients",
+    )
+    return _table("By group; sensitivity and FP / image at the operating point", head, rows)
+
+
+def _gallery(shown: Sequence[Shown]) -> str:
+    parts = []
+    for kind, heading in (
+        (ErrorKind.FALSE_BOX, "Worst false boxes: highest score where the finding is absent or not boxed"),
+        (ErrorKind.MISS, "Worst misses: readers' boxes that the detector left unfound at its operating point"),
+    ):
+        of_kind = [item for item in shown if item.fault.kind is kind]
+        if of_kind:
+            pictures = "".join(_picture(item) for item in of_kind)
+            parts.append(
+                f'<details><summary>{heading} ({len(of_kind)})</summary><div class="films">{pictures}</div></details>'
+            )
+    return "".join(parts)
+
+
+def _picture(item: Shown) -> str:
+    width, height = item.size_wh
+    fault = item.fault
+    score = f", score {fault.score:.2f}" if fault.kind is ErrorKind.FALSE_BOX else ""
+    said = escape(f"{fault.kind.value}{score}: {fault.why}")
+    return (
+        f'<figure><a href="{escape(item.file)}"><img src="{item.data_uri}" width="{width}" height="{height}" '
+        f'alt="{said}" loading="lazy"></a><div class="quiet">{said}; {escape(fault.image_id)}</div></figure>'
+    )
+
+
+# The shift check
+
+
+def _shift(evaluation: Evaluation) -> str:
+    return (
+        "<h2>Does it know the finding, or the source?</h2>"
+        "<p>Each finding is boxed in few sources. A detector that tells the sources apart could box a finding because "
+        "the picture looks like the source where the finding was boxed. The first table shows boxes on images in which "
+        "the finding is <em>absent</em>; look at the sources in which it is never boxed, marked “elsewhere”. Where "
+        "none was seen, “up to” is what so many patients without one still allow (rule of three).</p>"
+        + _alarms_table(evaluation.alarms, evaluation.label_space)
+        + _told(evaluation.told, evaluation.told_note)
+    )
+
+
+def _alarms_table(alarms: Sequence[FalseAlarms], space: LabelSpace) -> str:
+    rows = []
+    for (finding, source), group in groupby(alarms, key=lambda alarm: (alarm.finding, alarm.source)):
+        by_kind = {alarm.assumed: alarm for alarm in group}
+        home = next(iter(by_kind.values())).boxed_here
+        cells = [cell for assumed in (False, True) for cell in _alarm_cells(by_kind.get(assumed))]
+        where = "boxed here too" if home else "<b>elsewhere</b>"
+        rows.append(_row([escape(space[finding].display), escape(source), where, *cells]))
+    head = (
+        "Finding",
+        "Images of",
+        "Finding is boxed",
+        "Known absent: images",
+        "False boxes / image",
+        "Images with one",
+        "Assumed absent: images",
+        "False boxes / image",
+        "Images with one",
+    )
+    return _table("False boxes at the operating point where the finding is absent", head, rows)
+
+
+def _alarm_cells(alarm: FalseAlarms | None) -> list[str]:
+    if alarm is None:
+        return ["–", "", ""]
+    share = alarm.share_of_images
+    if alarm.n_false == 0:
+        return [str(alarm.n_images), "0", f'none <span class="quiet">(up to {alarm.at_most_if_none:.1%})</span>']
+    percent = f'{share.value:.0%} <span class="quiet">({share.low:.0%}–{share.high:.0%})</span>'
+    return [str(alarm.n_images), _said(alarm.per_image), percent]
+
+
+def _told(told: SourceTold | None, note: str) -> str:
+    heading = "<h3>Can the source be told from the detector's own features?</h3>"
+    if told is None:
+        return f"{heading}<p>Not computed: {escape(note)}</p>"
+    rows = [
+        _row([escape(source), *(str(int(n)) for n in line)])
+        for source, line in zip(told.sources, told.confusion, strict=True)
+    ]
+    matrix = _table(
+        "Images by their source (rows) and by the one they were taken for", ("", *map(escape, told.sources)), rows
+    )
+    return (
+        f"{heading}<p>Balanced accuracy <b>{_said(told.balanced_accuracy)}</b>; guessing reaches {told.chance:.2f}. A "
+        f"ridge classifier on {told.n_features} features (last backbone layer, mean over the image), {told.n_images} "
+        f"images of {told.n_patients} patients, five folds by patient. Near 1 means that the detector sees where a "
+        "picture came from; the sources also differ in size, compression and patients, so this is a possibility of a "
+        f"shortcut, and the table above shows whether it is taken.</p>{matrix}"
+    )
+
+
+# Words and tables
+
+
+def _said(interval: Interval) -> str:
+    if isnan(interval.value):
+        return "–"
+    if isnan(interval.low):
+        return f"{interval.value:.2f}"
+    return f'{interval.value:.2f} <span class="quiet">({interval.low:.2f}–{interval.high:.2f})</span>'
+
+
+def _short(interval: Interval) -> str:
+    return "–" if isnan(interval.value) else f"{interval.value:.2f}"
+
+
+def _row(cells: Sequence[str], *, kind: str = "") -> str:
+    """The first cell names the row; cells are HTML."""
+    named = f' class="{kind}"' if kind else ""
+    first, *others = cells
+    return f'<tr{named}><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
+
+
+def _table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
+    named = "".join(f'<th scope="col">{word}</th>' for word in head)
+    return (
+        f'<div class="wide"><table><caption>{caption}</caption><thead><tr>{named}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )

@@ -1,0 +1,61 @@
+"""Pooled features of the network itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ultralytics", reason="features need the extra [train]")
+
+from boxray.data.split import Split
+from boxray.detection.features import pooled_features
+from boxray.detection.ultralytics_engine import tame_ultralytics
+from boxray.tensors import write_tensors
+from boxray.weights import ModelCard, Provenance, save_card
+from built import TWO, build_tiny_set
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network of two findings with its card."""
+    folder = tmp_path_factory.mktemp("weights")
+    tame_ultralytics(folder / "state")
+    import torch
+    from ultralytics.nn.tasks import DetectionModel
+
+    torch.manual_seed(0)
+    write_tensors(DetectionModel("yolov8n.yaml", nc=2, verbose=False).state_dict(), folder / "made.safetensors")
+    card = ModelCard(
+        name="made",
+        version="0",
+        job="detection",
+        architecture="yolov8n",
+        licence="none needed",
+        intended_use="a test",
+        label_space=TWO.to_mapping(),
+        assessed=("fluid",),
+        side_px=64,
+        operating_points={},
+        trained_on=Provenance(sources=(), images=0, positives={}, fingerprint="", recipe={}),
+        sha256={},
+    )
+    return save_card(card, folder)
+
+
+def test_an_image_has_one_vector_of_the_backbones_last_channels(weights: Path, tmp_path: Path) -> None:
+    manifest = build_tiny_set(tmp_path).part(Split.TEST)
+    steps: list[None] = []
+
+    features = pooled_features(weights, manifest, tmp_path / "state", lambda: steps.append(None))
+
+    assert features.shape == (6, 256)  # a quarter of 1024: the width of yolov8n
+    assert len(steps) == 6
+    assert np.isfinite(features).all()
+    assert np.abs(features[0] - features[1]).max() > 0  # another film, another vector
+
+
+def test_no_images_give_no_vectors(weights: Path, tmp_path: Path) -> None:
+    manifest = build_tiny_set(tmp_path)
+    nothing = manifest.only(manifest.images["split"] == "nowhere")
+
+    assert len(pooled_features(weights, nothing, tmp_path / "state")) == 0
