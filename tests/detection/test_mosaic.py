@@ -70,6 +70,7 @@ def test_without_a_turn_every_single_pixel_agrees() -> None:
 
 def test_a_box_lands_on_its_own_content() -> None:
     """Each film has one bright square, and a box round it; in the picture the box holds it again."""
+    n_looked_at = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
         films = []
@@ -81,9 +82,13 @@ def test_a_box_lands_on_its_own_content() -> None:
             films, four([(SIDE, SIDE)] * 4, SIDE, rng), random_map(2 * SIDE, SIDE, Augment(scale=0.2), rng), SIDE
         )
         for (x1, y1, x2, y2), place in zip(picture.boxes_xyxy.round().astype(int), picture.film_of_box, strict=True):
+            if min(x2 - x1, y2 - y1) < 10:
+                continue  # of a sliver the soft edge is the most
             inside = picture.pixels[y1:y2, x1:x2]
+            n_looked_at += 1
             bright = inside > 247 if place < 3 else inside < 8
             assert bright.mean() > 0.6  # the rest are the corners of the upright rectangle, and the soft edge
+    assert n_looked_at > 10
 
 
 def test_a_box_is_cut_where_its_film_is_cut() -> None:

@@ -26,7 +26,8 @@ from boxray.detection.detect import YoloDetector
 from boxray.detection.evaluate import evaluate
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.release import load_torch_detector, release
-from boxray.detection.train import train
+from boxray.detection.train import train as train_with
+from boxray.runs.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 def recipe(data: Path, *sides_px: int, **changes: object) -> DetectionRecipe:
     stages = [{"side_px": side, "epochs": 1, "lr": 0.001} for side in sides_px]
     return DetectionRecipe.model_validate({"data": data, "stages": stages, "batch": 3} | changes)
+
+
+def train(asked: DetectionRecipe, name: str, **options: Any) -> Run:
+    """On one thread: on 64 px a second one only waits."""
+    return train_with(asked, name, **{"threads": 1, **options})
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +213,7 @@ import sys
 from pathlib import Path
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import train
-train(DetectionRecipe.model_validate_json(sys.argv[1]), "tiny", runs=Path(sys.argv[2]))
+train(DetectionRecipe.model_validate_json(sys.argv[1]), "tiny", runs=Path(sys.argv[2]), threads=1)
 """
     child = subprocess.Popen([sys.executable, "-c", script, asked.model_dump_json(), str(tmp_path)])
     deadline = time.monotonic() + 200

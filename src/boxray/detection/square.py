@@ -26,15 +26,18 @@ def film_pixels(picture: NDArray[Any], inner_wh: Size, clahe: tuple[float, int] 
     Returns:
         Shape ``inner_wh[::-1]``, the dtype of `picture`.
     """
-    inner = picture
-    if picture.shape[::-1] != inner_wh:
-        inner = cv2.resize(picture, inner_wh, interpolation=cv2.INTER_LINEAR)
     if clahe is None:
-        return inner
-    if inner.dtype == np.uint8:
-        return equalise_shades(inner, *clahe)
-    equalised = equalise_shades(np.round(inner * 255).astype(np.uint8), *clahe)
-    return np.asarray(equalised.astype(inner.dtype) / 255)
+        return _resized(picture, inner_wh)
+    # Rounded before it is resized, so that a file and the built set's copy of it give the same pixels.
+    shades = picture if picture.dtype == np.uint8 else np.round(picture * 255).astype(np.uint8)
+    equalised = equalise_shades(_resized(shades, inner_wh), *clahe)
+    return equalised if picture.dtype == np.uint8 else np.asarray(equalised.astype(picture.dtype) / 255)
+
+
+def _resized(picture: NDArray[Any], size_wh: Size) -> NDArray[Any]:
+    if picture.shape[::-1] == size_wh:
+        return picture
+    return np.asarray(cv2.resize(picture, size_wh, interpolation=cv2.INTER_LINEAR))
 
 
 def detector_square(picture: NDArray[Any], letterbox: Letterbox, clahe: tuple[float, int] | None) -> NDArray[Any]:
