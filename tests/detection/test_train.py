@@ -107,12 +107,14 @@ def test_a_stage_that_was_cut_off_goes_on_after_its_last_whole_epoch(
     with monkeypatch.context() as patched:
         fail_in_second_epoch(patched, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
-            train(asked, "tiny", runs=tmp_path)
+            train(asked, "tiny", runs=tmp_path / "before")
+    (tmp_path / "before").rename(tmp_path / "moved")
 
-    folder = train(asked, "tiny", resume=True, runs=tmp_path).folder
+    folder = train(asked, "tiny", resume=True, runs=tmp_path / "moved").folder
 
     assert epochs_of(folder) == [1, 2, 2, 3]
     assert (folder / "detector.safetensors").is_file()
+    assert not (tmp_path / "before").exists()
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(

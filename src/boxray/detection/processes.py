@@ -37,7 +37,7 @@ def run_together(world_size: int, work: Callable[..., None], asked: tuple[Any, .
         for rank in range(world_size):
             ours, theirs = context.Pipe(duplex=False)
             told = (rank, world_size, port, theirs, work, asked)
-            process = context.Process(target=_rank_main, args=told, daemon=True)
+            process = context.Process(target=_rank_main, args=told)
             process.start()
             theirs.close()
             processes.append(process)

@@ -111,6 +111,7 @@ def train_stage(
                 "project": str(folder.resolve().parent),
                 "name": folder.name,
                 "exist_ok": True,
+                "save_dir": str(folder.resolve()),  # and not where the folder lay when its checkpoint was written
                 "resume": str(last) if last.is_file() else False,
                 "optimizer": "AdamW",
                 "lr0": stage.lr,
@@ -128,7 +129,18 @@ def train_stage(
         )
         cores = threads or os.cpu_count() or 1
         torch.set_num_threads(max(1, cores // recipe.world_size))  # making a trainer leaves one core idle
+        trainer.add_callback("on_train_batch_end", _require_finite_loss)
         trainer.train()
+
+
+def _require_finite_loss(trainer: Any) -> None:
+    if all(bool(part.isfinite().all()) for part in trainer.loss_items.values()):
+        return
+    raise ModelError(
+        f"the loss is no number in epoch {trainer.epoch + 1} of the stage at {trainer.args.imgsz} px; the "
+        "checkpoint of the last whole epoch is kept. Train with a lower lr, or precision=float32",
+        "model.not_finite",
+    )
 
 
 def _gpu_precision() -> str | bool:
@@ -314,16 +326,6 @@ def _trainer_class(
                 torch.set_autocast_dtype("cpu", torch.bfloat16)
                 torch.set_autocast_enabled("cpu", True)
             return batch
-
-        def optimizer_step(self) -> None:
-            # The mean over the epoch so far: what one batch spoiled, it shows until the end.
-            if not all(bool(torch.isfinite(part).all()) for part in self.tloss.values()):
-                raise ModelError(
-                    f"the loss is no number in epoch {self.epoch + 1} of the stage at {self.args.imgsz} px; the "
-                    "checkpoint of the last whole epoch is kept. Train with a lower lr, or precision=float32",
-                    "model.not_finite",
-                )
-            super().optimizer_step()
 
         def validate(self) -> tuple[dict[str, float], float]:
             return dict(self.metrics or {}), 0.0
