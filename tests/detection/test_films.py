@@ -7,17 +7,23 @@ import numpy as np
 import pytest
 
 from boxray.core.errors import DataError
+from boxray.core.findings import Presence
 from boxray.core.frames import Letterbox
 from boxray.core.radiograph import Radiograph
 from boxray.data.manifest import Manifest
+from boxray.data.presence import Rule
 from boxray.data.split import Split
 from boxray.detection.films import FilmSet, TrainingImages, collate, read_film
+from boxray.detection.partial_loss import anchor_weights, film_under
 from boxray.detection.recipe import Clahe, DetectionRecipe
 from boxray.detection.square import detector_square
 from boxray.imaging.clahe import clahe
-from built import SQUARE_XYXY, build_tiny_set
+from built import SQUARE_XYXY, build_tiny_set, image_row, manifest_of
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
+
+SHADES = (20, 70, 160, 240)
+"""Far from each other and from the 114 of the padding."""
 
 STILL = {"brightness": 0, "degrees": 0, "translate": 0, "scale": 0}
 
@@ -87,6 +93,40 @@ def test_a_mosaic_carries_the_cells_of_its_four_films(tiny: Manifest) -> None:
             assert row.tolist() in images.cells.tolist()
         for place in example.picture.film_of_box:
             assert example.cells[place, 0] == 1  # a boxed film knows of its finding
+
+
+def even_films(folder: Path) -> Manifest:
+    """Four films, each of one shade and with presence of its own, so that a pixel says what may be learned there."""
+    unknown, absent = (Presence.UNKNOWN.value, Rule.NONE.value), (Presence.ABSENT.value, Rule.LABEL.value)
+    assumed = (Presence.ABSENT.value, Rule.ASSUMPTION.value)
+    known = [(unknown, absent), (absent, unknown), (assumed, unknown), (unknown, assumed)]
+    rows = [image_row(n, "train", {"fluid": fluid, "heart": heart}) for n, (fluid, heart) in enumerate(known)]
+    for row, shade in zip(rows, SHADES, strict=True):
+        path = folder / row["picture"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(path), np.full((256, 256), shade, np.uint8))
+    return manifest_of(folder, rows, [])
+
+
+@pytest.mark.parametrize("switch", [True, False], ids=["on", "off"])
+def test_from_file_to_weight_no_unknown_place_becomes_background(tmp_path: Path, switch: bool) -> None:
+    asked = recipe(augment={"mosaic": 1.0, "brightness": 0, "degrees": 15, "scale": 0.5}, partial_labels=switch)
+    films = FilmSet(TrainingImages.of(even_films(tmp_path), asked), asked, 64)
+    batch = collate([films[showing % 4] for showing in range(12)])
+    every_pixel = torch.tensor([[x + 0.5, y + 0.5] for y in range(64) for x in range(64)])
+
+    under = film_under(every_pixel, batch["rects"], batch["to_canvas"])
+    weights = anchor_weights(batch["cells"], under).reshape(12, 64, 64, 2)
+
+    known = {20: [0, 1], 70: [1, 0], 160: [0.5, 0], 240: [0, 0.5], 114: [1, 1]}
+    seen = 0
+    for shade, expected in known.items():
+        # Where the eight pixels around are of the same shade too, it is not the mixture of two others on a seam.
+        even = np.stack([cv2.erode((p == shade).astype(np.uint8), np.ones((3, 3))) for p in batch["img"][:, 0].numpy()])
+        told = weights[torch.from_numpy(even > 0)]
+        assert (told == torch.tensor(expected if switch else [1, 1])).all()
+        seen += len(told)
+    assert seen > 0.8 * weights[..., 0].numel()
 
 
 def test_a_film_of_which_little_is_seen_need_not_show_what_is_present(tiny: Manifest) -> None:
