@@ -69,10 +69,13 @@ def test_images_that_teach_nothing_are_not_drawn() -> None:
     assert drawn.images["image"].tolist() == ["0", "2"]
 
 
-def test_the_same_images_are_drawn_with_and_without_partial_labels() -> None:
+@pytest.mark.parametrize("present_weight", [0.0, 0.5])
+def test_the_same_images_are_drawn_with_and_without_partial_labels(present_weight: float) -> None:
     manifest = of(BOXED, UNKNOWN, ABSENT, PRESENT, ASSUMED)
 
-    on, off = (draw_images(manifest, recipe(partial_labels=switch)) for switch in (True, False))
+    on, off = (
+        draw_images(manifest, recipe(partial_labels=switch, present_weight=present_weight)) for switch in (True, False)
+    )
 
     assert on.images.equals(off.images)
 

@@ -54,7 +54,7 @@ class Clahe(StrictModel):
 class DetectionRecipe(StrictModel):
     """Everything that decides what comes out. What is not here is not configurable."""
 
-    architecture: Literal["yolov8n", "yolov8s", "yolov8m"] = "yolov8n"
+    architecture: Literal["yolov8n", "yolov8s", "yolov8m", "yolov8l"] = "yolov8n"
     start: Path | None = None
     """Safetensors to start from; None starts from random weights."""
     data: Path

@@ -27,9 +27,7 @@ def cell_weights(manifest: Manifest, recipe: DetectionRecipe) -> FloatArray:
 
 def present_cells(manifest: Manifest, recipe: DetectionRecipe) -> BoolArray:
     """Shape ``(N, F)``: where a finding is present and nobody drew a box; nowhere where partial labels are off."""
-    columns = [manifest.images[f"presence_{key}"] == Presence.PRESENT.value for key in manifest.label_space.keys]
-    present: BoolArray = np.stack([column.to_numpy(dtype=bool) for column in columns], axis=1)
-    return present & recipe.partial_labels
+    return _present(manifest) & recipe.partial_labels
 
 
 def boxed_findings(manifest: Manifest) -> tuple[str, ...]:
@@ -46,8 +44,8 @@ def draw_images(manifest: Manifest, recipe: DetectionRecipe) -> Manifest:
     """
     boxable = [manifest.label_space.index(key) for key in boxed_findings(manifest)]
     teaches = _known(manifest, 0.0)[:, boxable].max(axis=1, initial=0) > 0
-    if recipe.partial_labels and recipe.present_weight > 0:
-        teaches |= present_cells(manifest, recipe)[:, boxable].any(axis=1)
+    if recipe.present_weight > 0:
+        teaches |= _present(manifest)[:, boxable].any(axis=1)
     return draw_at_most(manifest, recipe.at_most, recipe.seed, teaches)
 
 
@@ -85,6 +83,12 @@ def showings(manifest: Manifest, recipe: DetectionRecipe) -> list[IntArray]:
         else:
             shown += [repeated] * max(1, round(weight * len(repeated)))
     return shown
+
+
+def _present(manifest: Manifest) -> BoolArray:
+    columns = [manifest.images[f"presence_{key}"] == Presence.PRESENT.value for key in manifest.label_space.keys]
+    present: BoolArray = np.stack([column.to_numpy(dtype=bool) for column in columns], axis=1)
+    return present
 
 
 def _known(manifest: Manifest, assumption_weight: float) -> FloatArray:
