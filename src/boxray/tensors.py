@@ -37,8 +37,11 @@ def write_tensors(state: State, path: Path, *, half: bool = False) -> None:
 
     stored = {key: value.half() if half and value.is_floating_point() else value for key, value in state.items()}
     temporary = path.with_suffix(".part")
-    temporary.write_bytes(save({key: value.detach().cpu().contiguous() for key, value in stored.items()}))
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(save({key: value.detach().cpu().contiguous() for key, value in stored.items()}))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # a full disk is left no fuller
 
 
 def write_graph(network: torch.nn.Module, side_px: int, outputs: Sequence[str], path: Path) -> None:

@@ -1,7 +1,12 @@
 """The whole way of the detector on drawn chests: train, cut off, go on, release, evaluate."""
 
+import errno
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,15 +17,17 @@ pytest.importorskip("ultralytics", reason="training needs the extra [train]")
 
 from safetensors.numpy import load_file
 
-from boxray.core.errors import DataError, ModelError
+from boxray.core.errors import DataError, ModelError, ResourceError
 from boxray.core.radiograph import Radiograph
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.detection import ultralytics_engine
 from boxray.detection.detect import YoloDetector
 from boxray.detection.evaluate import evaluate
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.release import assessed_findings, load_torch_detector, release
-from boxray.detection.train import train
+from boxray.detection.train import train as train_with
+from boxray.runs.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +38,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 def recipe(data: Path, *sides_px: int, **changes: object) -> DetectionRecipe:
     stages = [{"side_px": side, "epochs": 1, "lr": 0.001} for side in sides_px]
     return DetectionRecipe.model_validate({"data": data, "stages": stages, "batch": 3} | changes)
+
+
+def train(asked: DetectionRecipe, name: str, **options: Any) -> Run:
+    """On one thread: on 64 px a second one only waits."""
+    return train_with(asked, name, **{"threads": 1, **options})
 
 
 @pytest.fixture(scope="module")
@@ -63,32 +75,165 @@ def test_a_run_that_was_cut_off_in_the_second_stage_goes_on_there(tiny: Manifest
     assert (cut / "detector.safetensors").is_file()
 
 
+def epochs_of(folder: Path) -> list[int]:
+    """The epochs in the stage's log, in the order in which they were trained."""
+    lines = (folder / "stage-1-64px" / "results.csv").read_text().split()
+    return [int(line.split(",")[0]) for line in lines[1:]]
+
+
+def fail_in_second_epoch(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """The second checkpoint is begun and ends with an error."""
+    from ultralytics.engine.trainer import BaseTrainer
+
+    saved = BaseTrainer.save_model
+
+    def fail(trainer: BaseTrainer) -> bool:
+        if trainer.epoch == 1:
+            trainer.last.write_bytes(b"half a check")
+            raise error
+        return bool(saved(trainer))
+
+    monkeypatch.setattr(BaseTrainer, "save_model", fail)
+
+
+def three_epochs(tiny: Manifest, **changes: object) -> DetectionRecipe:
+    return recipe(tiny.folder, stages=[{"side_px": 64, "epochs": 3, "lr": 0.001}], **changes)
+
+
 def test_a_stage_that_was_cut_off_goes_on_after_its_last_whole_epoch(
     tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ultralytics.engine.trainer import BaseTrainer
+    asked = three_epochs(tiny)
+    with monkeypatch.context() as patched:
+        fail_in_second_epoch(patched, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(asked, "tiny", runs=tmp_path / "before")
+    (tmp_path / "before").rename(tmp_path / "moved")
 
-    asked = DetectionRecipe.model_validate(
-        {"data": tiny.folder, "stages": [{"side_px": 64, "epochs": 2, "lr": 0.001}], "batch": 3}
-    )
-    saved = BaseTrainer.save_model
+    folder = train(asked, "tiny", resume=True, runs=tmp_path / "moved").folder
 
-    def die_after_the_first(trainer: BaseTrainer) -> bool:
-        done = saved(trainer)
-        if trainer.epoch == 1:
-            raise KeyboardInterrupt
-        return done
-
-    monkeypatch.setattr(BaseTrainer, "save_model", die_after_the_first)
-    with pytest.raises(KeyboardInterrupt):
-        train(asked, "tiny", runs=tmp_path)
-    monkeypatch.setattr(BaseTrainer, "save_model", saved)
-
-    folder = train(asked, "tiny", resume=True, runs=tmp_path).folder
-
-    lines = (folder / "stage-1-64px" / "results.csv").read_text().split()
-    assert [line.split(",")[0] for line in lines[1:]][-1] == "2"
+    assert epochs_of(folder) == [1, 2, 2, 3]
     assert (folder / "detector.safetensors").is_file()
+    assert not (tmp_path / "before").exists()
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(
+    tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = three_epochs(tiny)
+    with monkeypatch.context() as patched:
+        fail_in_second_epoch(patched, OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(ResourceError, match="disk is full"):
+            train(asked, "tiny", runs=tmp_path)
+    (folder,) = (tmp_path / "detection").iterdir()
+    assert [path.name for path in (folder / "stage-1-64px" / "weights").iterdir()] == ["last.pt"]
+
+    train(asked, "tiny", resume=True, runs=tmp_path)
+
+    assert epochs_of(folder) == [1, 2, 2, 3]
+
+
+def test_a_run_that_was_cut_off_after_its_last_epoch_trains_no_more(tiny: Manifest, tmp_path: Path) -> None:
+    asked = recipe(tiny.folder, 64)
+    folder = train(asked, "tiny", runs=tmp_path).folder
+    weights = (folder / "detector.safetensors").read_bytes()
+    (folder / "detector.safetensors").unlink()
+
+    train(asked, "tiny", resume=True, runs=tmp_path)
+
+    assert (folder / "detector.safetensors").read_bytes() == weights
+    assert epochs_of(folder) == [1]
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_names_the_epoch(
+    tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights, calls = ultralytics_engine.anchor_weights, []
+
+    def spoiled(*arguments: Any) -> Any:
+        calls.append(None)
+        return weights(*arguments) * (np.nan if len(calls) == 3 else 1)  # two batches an epoch
+
+    monkeypatch.setattr(ultralytics_engine, "anchor_weights", spoiled)
+    with pytest.raises(ModelError, match=r"epoch 2 of the stage at 64 px.*lower lr"):
+        train(three_epochs(tiny), "tiny", runs=tmp_path)
+
+    (folder,) = (tmp_path / "detection").iterdir()
+    assert epochs_of(folder) == [1]
+    assert not (folder / "stage-1-64px" / "ema.safetensors").exists()
+
+
+@pytest.mark.parametrize("words", ["CUDA out of memory", "DefaultCPUAllocator: can't allocate memory"])
+def test_too_large_a_batch_ends_the_run_and_names_another(
+    tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    def too_much(*_: Any) -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(ultralytics_engine, "film_under", too_much)
+    with pytest.raises(ResourceError, match="batch=3 does not fit into memory; train with batch=1"):
+        train(recipe(tiny.folder, 64), "tiny", runs=tmp_path)
+
+
+def test_all_that_is_new_trains_together(tiny: Manifest, tmp_path: Path) -> None:
+    """Mosaic to the last epoch but one, weights of sources, hidden boxes, CLAHE, the loss of present findings."""
+    asked = recipe(
+        tiny.folder,
+        stages=[{"side_px": 64, "epochs": 2, "lr": 0.001}],
+        augment={"mosaic": 1.0, "close_mosaic": 1, "gamma": 0.2, "windowing": 0.02},
+        sampling={"made": 0.5},
+        hide={"fluid": 0.34},
+        clahe={"clip": 2.0},
+        present_weight=0.5,
+        precision="bfloat16",
+    )
+
+    folder = train(asked, "tiny", runs=tmp_path).folder
+
+    trained = json.loads((folder / "trained.json").read_text())
+    assert trained["boxes"] == {"fluid": 2}
+    assert trained["boxes_hidden"] == {"fluid": 1}
+    assert all(np.isfinite(array).all() for array in load_file(folder / "detector.safetensors").values())
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(tiny: Manifest, tmp_path: Path) -> None:
+    """By gloo on a CPU; ultralytics itself shares work between GPUs only."""
+    asked = recipe(tiny.folder, 64, batch=4, processes=2, augment={"mosaic": 1.0})
+
+    folder = train(asked, "tiny", runs=tmp_path, threads=2).folder
+
+    assert epochs_of(folder) == [1]
+    assert all(np.isfinite(array).all() for array in load_file(folder / "detector.safetensors").values())
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_loses_at_most_one_epoch(tiny: Manifest, tmp_path: Path) -> None:
+    asked = recipe(tiny.folder, stages=[{"side_px": 64, "epochs": 12, "lr": 0.001}])
+    script = """
+import sys
+from pathlib import Path
+from boxray.detection.recipe import DetectionRecipe
+from boxray.detection.train import train
+train(DetectionRecipe.model_validate_json(sys.argv[1]), "tiny", runs=Path(sys.argv[2]), threads=1)
+"""
+    child = subprocess.Popen([sys.executable, "-c", script, asked.model_dump_json(), str(tmp_path)])
+    deadline = time.monotonic() + 200
+    while not list(tmp_path.glob("detection/*/stage-1-64px/weights/last.pt")):
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    (folder,) = (tmp_path / "detection").iterdir()
+    trained = len(epochs_of(folder))
+    assert trained < 12
+
+    train(asked, "tiny", resume=True, runs=tmp_path)
+
+    after = epochs_of(folder)
+    assert after[trained] >= trained  # the epoch that was killed at most is trained again
+    assert after[-1] == 12
 
 
 def test_nothing_is_written_into_the_data_set(tiny: Manifest, run: Path) -> None:

@@ -1,10 +1,10 @@
 """The loss, against ultralytics' own; and the hygiene, in processes of their own."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from built import same_numbers
@@ -12,7 +12,7 @@ from built import same_numbers
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 pytest.importorskip("ultralytics", reason="training needs the extra [train]")
 
-from boxray.core.errors import ModelError  # noqa: E402
+from boxray.core.errors import ModelError, ResourceError  # noqa: E402
 from boxray.detection import ultralytics_engine as engine  # noqa: E402
 
 
@@ -32,41 +32,64 @@ def network() -> "torch.nn.Module":
     return model.train()
 
 
-def batch_of_two(weights: list[list[float]]) -> dict[str, "torch.Tensor"]:
+def batch_of_two(weights: list[list[float]], *, two_films: bool = False) -> dict[str, "torch.Tensor"]:
+    """Two pictures of 64 px with a box each, of one film each; or the first of two films, left and right."""
     rng = torch.Generator().manual_seed(1)
+    rects = torch.zeros(2, 4, 4)
+    rects[:, 0] = torch.tensor([0.0, 0, 64, 64])
+    cells = torch.zeros(2, 4, 3)
+    cells[:, 0] = torch.tensor(weights)
+    if two_films:
+        rects[0, :2] = torch.tensor([[0.0, 0, 32, 64], [32.0, 0, 64, 64]])
+        cells[0, 1] = 1
     return {
         "img": torch.rand(2, 3, 64, 64, generator=rng),
         "batch_idx": torch.tensor([0.0, 1.0]),
         "cls": torch.tensor([[0.0], [1.0]]),
         "bboxes": torch.tensor([[0.5, 0.5, 0.4, 0.4], [0.3, 0.6, 0.3, 0.5]]),
-        "cell_weights": torch.tensor(weights),
+        "film_of_box": torch.tensor([0.0, 0.0]),
+        "rects": rects,
+        "to_canvas": torch.eye(2, 3).repeat(2, 1, 1),
+        "cells": cells,
+        "present": torch.zeros(2, 4, 3, dtype=torch.bool),
     }
 
 
-def partial_loss(network: "torch.nn.Module", weights: list[list[float]]) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """The loss, and its gradient on the class logits: shape (B, F, anchors)."""
-    batch = batch_of_two(weights)
+ALL_KNOWN = [[1.0] * 3] * 2
+
+
+def partial_loss(
+    network: "torch.nn.Module", batch: dict[str, "torch.Tensor"], present_weight: float = 0.0
+) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
+    """The loss, and its gradients on the class logits (B, F, anchors) and on the boxes (B, 64, anchors)."""
     predictions = network.forward(batch["img"])
     predictions["scores"].retain_grad()
-    loss, _ = engine.partial_label_loss(network)(predictions, batch)
+    predictions["boxes"].retain_grad()
+    loss, _ = engine.partial_label_loss(network, present_weight)(predictions, batch)
     loss.sum().backward()
-    return loss.detach(), predictions["scores"].grad
+    return loss.detach(), predictions["scores"].grad, predictions["boxes"].grad
+
+
+def on_the_left() -> "torch.Tensor":
+    """Shape (84,): which anchors of a picture of 64 px have their centres in its left half."""
+    xs = [torch.arange(0.5, 64 / stride).repeat(64 // stride) * stride for stride in (8, 16, 32)]
+    return torch.cat(xs) < 32
 
 
 def test_where_all_is_known_the_loss_is_the_stock_loss(network: "torch.nn.Module") -> None:
     from ultralytics.utils.loss import v8DetectionLoss
 
-    batch = batch_of_two([[1.0] * 3] * 2)
+    batch = batch_of_two(ALL_KNOWN)
     stock, _ = v8DetectionLoss(network)(network.forward(batch["img"]), batch)
 
-    ours, _ = partial_loss(network, [[1.0] * 3] * 2)
+    ours, _, _ = partial_loss(network, batch)
 
     same_numbers(ours, stock.detach())
 
 
 def test_an_unknown_finding_gets_no_gradient_and_the_others_keep_theirs(network: "torch.nn.Module") -> None:
-    _, everywhere = partial_loss(network, [[1.0] * 3] * 2)
-    _, masked = partial_loss(network, [[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    _, everywhere, _ = partial_loss(network, batch_of_two(ALL_KNOWN))
+    _, masked, _ = partial_loss(network, batch_of_two([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]]))
 
     assert (masked[0, 2] == 0).all()
     assert (masked[1, 0] == 0).all()
@@ -76,10 +99,93 @@ def test_an_unknown_finding_gets_no_gradient_and_the_others_keep_theirs(network:
 
 
 def test_an_assumed_absence_pulls_half_as_hard(network: "torch.nn.Module") -> None:
-    _, full = partial_loss(network, [[1.0] * 3] * 2)
-    _, half = partial_loss(network, [[1.0, 1.0, 0.5], [1.0] * 3])
+    _, full, _ = partial_loss(network, batch_of_two(ALL_KNOWN))
+    _, half, _ = partial_loss(network, batch_of_two([[1.0, 1.0, 0.5], [1.0] * 3]))
 
     same_numbers(half[0, 2], full[0, 2] / 2)
+
+
+def test_in_a_mosaic_unknown_holds_on_its_own_film_only(network: "torch.nn.Module") -> None:
+    _, felt, _ = partial_loss(network, batch_of_two([[1.0, 1.0, 0.0], [1.0] * 3], two_films=True))
+
+    left = on_the_left()
+    assert (felt[0, 2, left] == 0).all()
+    assert (felt[0, 2, ~left] > 0).all()  # pushed down as background
+    assert (felt[0, 1] > 0).all()
+
+
+def test_a_box_pulls_no_anchor_of_the_film_beside(network: "torch.nn.Module") -> None:
+    """The box of the left film reaches 12.8 px over the seam."""
+    _, _, alone = partial_loss(network, batch_of_two(ALL_KNOWN))
+    _, felt, pulled = partial_loss(network, batch_of_two(ALL_KNOWN, two_films=True))
+
+    left = on_the_left()
+    assert (alone[0][:, ~left] != 0).any(), "a test without an overlap would prove nothing"
+    assert (pulled[0][:, ~left] == 0).all()
+    assert (pulled[0][:, left] != 0).any()
+    assert (felt[0, 0, ~left] > 0).all()
+
+
+def test_what_is_present_without_a_box_is_asked_of_its_film(network: "torch.nn.Module") -> None:
+    batch = batch_of_two([[1.0, 1.0, 0.0], [1.0] * 3], two_films=True)
+    batch["present"][0, 0, 2] = True
+    _, without, _ = partial_loss(network, batch)
+    _, felt, _ = partial_loss(network, batch, present_weight=0.5)
+    _, twice, _ = partial_loss(network, batch, present_weight=1.0)
+
+    asked = felt[0, 2] < 0
+    assert asked.sum() == 10
+    assert on_the_left()[asked].all()
+    same_numbers(twice[0, 2, asked], 2 * felt[0, 2, asked])
+    same_numbers(felt[0, :2], without[0, :2])
+    same_numbers(felt[1], without[1])
+
+
+def test_a_batch_without_a_box_has_a_loss(network: "torch.nn.Module") -> None:
+    batch = batch_of_two(ALL_KNOWN)
+    batch |= {"batch_idx": torch.zeros(0), "cls": torch.zeros(0, 1), "bboxes": torch.zeros(0, 4)}
+    batch |= {"film_of_box": torch.zeros(0)}
+
+    loss, felt, _ = partial_loss(network, batch)
+
+    assert torch.isfinite(loss).all()
+    assert (felt > 0).all()
+
+
+def test_under_bfloat16_the_loss_itself_is_computed_in_float32(network: "torch.nn.Module") -> None:
+    batch = batch_of_two(ALL_KNOWN)
+    criterion = engine.partial_label_loss(network)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        predictions = network.forward(batch["img"])
+        loss, _ = criterion(predictions, batch)
+    exact = {key: predictions[key].float() for key in ("boxes", "scores")} | {"feats": predictions["feats"]}
+
+    expected, _ = criterion(exact, batch)
+
+    assert predictions["scores"].dtype == torch.bfloat16
+    assert loss.dtype == torch.float32
+    same_numbers(loss, expected)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full.*--resume"),
+        (MemoryError(), "batch=16 does not fit.*batch=8"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "batch=16 does not fit.*batch=8"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "batch=16 does not fit.*batch=8"),
+    ],
+    ids=["disk", "Python", "CPU", "GPU"],
+)
+def test_what_the_machine_lacks_is_said_plainly(error: Exception, said: str) -> None:
+    with pytest.raises(ResourceError, match=said), engine.said_plainly(16):
+        raise error
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOENT, "No such file"), RuntimeError("shapes differ")])
+def test_other_faults_stay_what_they_are(error: Exception) -> None:
+    with pytest.raises(type(error), match=r"No such file|shapes differ"), engine.said_plainly(16):
+        raise error
 
 
 def test_start_weights_of_another_number_of_findings_fit_but_for_the_scores(network: "torch.nn.Module") -> None:
@@ -106,16 +212,6 @@ def test_the_network_gives_boxes_and_scores_in_one_array() -> None:
 
     assert output.shape == (1, 4 + 8, 64 + 16 + 4)
     assert ((output[:, 4:] >= 0) & (output[:, 4:] <= 1)).all()
-
-
-def test_the_stage_files_name_absolute_paths_and_nothing_that_is_executed(tmp_path: Path) -> None:
-    import yaml
-
-    files = engine.write_stage_files(tmp_path / "data", ("a", "b"), ["/x/1.png", "/x/2.png"], [2, 1], np.ones((2, 2)))
-
-    content = yaml.safe_load(files.data_yaml.read_text())
-    assert set(content) == {"train", "val", "names"}
-    assert Path(content["train"]).read_text().split() == ["/x/1.png", "/x/1.png", "/x/2.png"]
 
 
 def test_taming_asks_no_host_and_writes_nothing_to_the_home(tmp_path: Path) -> None:

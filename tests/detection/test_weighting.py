@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from boxray.core.errors import RecipeError
 from boxray.core.findings import Presence
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
 from boxray.detection.recipe import DetectionRecipe, Stage
-from boxray.detection.weighting import boxed_findings, cell_weights, draw_images, repeats
+from boxray.detection.weighting import boxed_findings, cell_weights, draw_images, present_cells, repeats, showings
 from built import TWO, box_row, image_row, manifest_of
 
 BOXED = (Presence.BOXED.value, Rule.BOX.value)
@@ -45,7 +46,7 @@ def test_what_a_cell_may_teach(cell: tuple[str, str], weight: float) -> None:
 
 
 def test_the_naive_merge_takes_all_that_is_unknown_for_background() -> None:
-    weights = cell_weights(of(UNKNOWN, PRESENT), recipe(unknown="background"))
+    weights = cell_weights(of(UNKNOWN, PRESENT), recipe(partial_labels=False))
 
     assert (weights == 1).all()
 
@@ -55,8 +56,32 @@ def test_only_findings_with_a_box_count_as_trained() -> None:
     assert boxed_findings(of(ABSENT)) == ()
 
 
+def test_present_without_a_box_is_told_apart_unless_partial_labels_are_off() -> None:
+    manifest = of(BOXED, PRESENT, UNKNOWN)
+
+    assert present_cells(manifest, recipe()).tolist() == [[False, False], [True, False], [False, False]]
+    assert not present_cells(manifest, recipe(partial_labels=False)).any()
+
+
 def test_images_that_teach_nothing_are_not_drawn() -> None:
-    drawn = draw_images(of(BOXED, UNKNOWN, ABSENT, PRESENT), recipe())
+    drawn = draw_images(of(BOXED, UNKNOWN, ABSENT, PRESENT, ASSUMED), recipe())
+
+    assert drawn.images["image"].tolist() == ["0", "2"]
+
+
+@pytest.mark.parametrize("present_weight", [0.0, 0.5])
+def test_the_same_images_are_drawn_with_and_without_partial_labels(present_weight: float) -> None:
+    manifest = of(BOXED, UNKNOWN, ABSENT, PRESENT, ASSUMED)
+
+    on, off = (
+        draw_images(manifest, recipe(partial_labels=switch, present_weight=present_weight)) for switch in (True, False)
+    )
+
+    assert on.images.equals(off.images)
+
+
+def test_images_with_something_present_are_drawn_where_that_teaches() -> None:
+    drawn = draw_images(of(BOXED, UNKNOWN, PRESENT), recipe(present_weight=0.5))
 
     assert drawn.images["image"].tolist() == ["0", "2"]
 
@@ -74,7 +99,28 @@ def test_a_limit_on_a_source_draws_that_many_and_the_same_ones_again() -> None:
 
 
 def test_images_boxed_for_a_repeated_finding_are_shown_so_often() -> None:
-    assert repeats(of(BOXED, ABSENT), recipe(repeat={"fluid": 3})) == [3, 1]
+    assert repeats(of(BOXED, ABSENT), recipe(repeat={"fluid": 3})).tolist() == [3, 1]
+
+
+def of_two_sources(n_a: int, n_b: int) -> Manifest:
+    sources = ["a"] * n_a + ["b"] * n_b
+    cells = {"fluid": BOXED, "heart": UNKNOWN}
+    return manifest_of(Path(), [image_row(n, "train", cells, source=source) for n, source in enumerate(sources)], [])
+
+
+def test_without_weights_of_sources_each_showing_is_of_one_image() -> None:
+    assert [shown.tolist() for shown in showings(of(BOXED, ABSENT), recipe(repeat={"fluid": 2}))] == [[0], [0], [1]]
+
+
+def test_a_weighed_source_has_so_many_showings_drawn_from_all_its_images() -> None:
+    shown = showings(of_two_sources(6, 3), recipe(sampling={"a": 0.5, "b": 3}))
+
+    assert sorted(map(tuple, shown)) == [(0, 1, 2, 3, 4, 5)] * 3 + [(6, 7, 8)] * 9
+
+
+def test_a_source_that_is_not_there_cannot_be_weighed() -> None:
+    with pytest.raises(RecipeError, match=r"sampling.*'c'.*'a', 'b'"):
+        showings(of_two_sources(1, 1), recipe(sampling={"c": 2}))
 
 
 def test_weights_follow_the_order_of_the_label_space() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.frames import Letterbox
 from boxray.core.radiograph import Radiograph
+from boxray.imaging.clahe import equalise_shades
 
 
 def equalized_square(rad: Radiograph, letterbox: Letterbox, clip: float, tiles: int) -> ByteArray:
@@ -19,7 +20,7 @@ def equalized_square(rad: Radiograph, letterbox: Letterbox, clip: float, tiles: 
     shrinks = width < rad.pixels.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     inner = cv2.resize(np.round(rad.pixels * 255).astype(np.uint8), (width, height), interpolation=method)
-    inner = cv2.createCLAHE(clipLimit=clip, tileGridSize=(tiles, tiles)).apply(inner)
+    inner = equalise_shades(inner, clip, tiles)
     square = np.zeros((letterbox.side_px, letterbox.side_px), dtype=np.uint8)
     square[letterbox.top : letterbox.top + height, letterbox.left : letterbox.left + width] = inner
     return square

@@ -5,6 +5,7 @@ BoxrayError       raised when                                             the ca
 ├─ RecipeError    a key is unknown, a value is out of range               exit 2, the nearest known key
 ├─ DataError      a raw label has no entry, a patient is in two splits    exit 1
 ├─ ModelError     a checksum is wrong, a score is not finite              FAILED and a code, HTTP 5xx
+├─ ResourceError  memory or disk are used up                              exit 1, what to ask for less of
 └─ MissingExtra   an optional library is not installed                    exit 1, HTTP 501, what to install
 
 A message says what was got, what was expected and what to do. It never holds a patient's name, an
@@ -122,6 +123,10 @@ class ModelError(BoxrayError):
         self.reason = reason
         if self.code.outcome is not Outcome.FAILED:
             raise ValueError(f"{code} is a code of {self.code.outcome}; a model can only fail")
+
+
+class ResourceError(BoxrayError):
+    """The machine has no more memory or disk. What was whole before is whole still."""
 
 
 class MissingExtra(BoxrayError):  # noqa: N818 - the state is the name: what is missing, not that it is an error

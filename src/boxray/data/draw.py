@@ -1,4 +1,4 @@
-"""Drawing a part of a manifest: so many images of a source, the same ones every time."""
+"""Drawing a part of a manifest, and hiding a part of its labels: the same every time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 
 from boxray.core.arrays import BoolArray
+from boxray.core.errors import RecipeError
+from boxray.core.findings import Presence
 from boxray.data.manifest import Manifest
+from boxray.data.presence import Rule
 
 
 def draw_at_most(
@@ -29,3 +32,36 @@ def draw_at_most(
         of_source = np.flatnonzero(keep & (manifest.images["source"] == source).to_numpy())
         keep[rng.permutation(of_source)[limit:]] = False
     return manifest.only(pd.Series(keep, index=manifest.images.index))
+
+
+def hide_findings(manifest: Manifest, shares: Mapping[str, float], seed: int) -> Manifest:
+    """A manifest in which nobody knows of a finding in a share of the images: its boxes go, its presence is UNKNOWN.
+
+    For experiments in which the truth must be known: what was hidden stands in the manifest that was given.
+
+    Args:
+        manifest: Not changed.
+        shares: Finding to the share of patients for whom it is hidden, in [0, 1]: of those in whom it is boxed,
+            and as large a share of the others, so that few boxes are still halved exactly.
+        seed: Decides which ones. For each finding the patients are drawn apart from the other findings'.
+
+    Raises:
+        RecipeError: If the label space has no such finding.
+    """
+    images, boxes = manifest.images.copy(), manifest.boxes
+    for finding, share in sorted(shares.items()):
+        if finding not in manifest.label_space:
+            raise RecipeError(f"hide: {finding!r} is none of the findings {', '.join(manifest.label_space.keys)}")
+        rng = np.random.default_rng([seed, manifest.label_space.index(finding)])
+        with_box = images["presence_" + finding] == Presence.BOXED.value
+        boxed = set(images["patient"][with_box])
+        hidden: set[str] = set()
+        for group in (boxed, set(images["patient"]) - boxed):
+            drawn = rng.permutation(np.array(sorted(group), dtype=object))
+            hidden |= set(drawn[: round(share * len(drawn))])
+        concerned = images["patient"].isin(hidden)
+        images.loc[concerned, f"presence_{finding}"] = Presence.UNKNOWN.value
+        images.loc[concerned, f"rule_{finding}"] = Rule.NONE.value
+        gone = boxes["image_id"].isin(images["image_id"][concerned]) & (boxes["finding"] == finding)
+        boxes = boxes[~gone].reset_index(drop=True)
+    return Manifest(manifest.folder, manifest.label_space, images, boxes)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from boxray.runs.recipe import StrictModel
 
@@ -24,36 +24,96 @@ class Stage(StrictModel):
 class Augment(StrictModel):
     """Random changes that leave a radiograph a radiograph.
 
-    No flip (the heart has a side), no mosaic (a film has one source, and what is unknown there is masked
-    per film), no colour.
+    No flip (the heart has a side) and no colour. No mixing of two films in one place either (mixup,
+    copy-paste): a place would then be known only for what both films know, which is next to nothing when
+    the two come from different sources.
     """
 
+    mosaic: float = Field(default=0.0, ge=0, le=1)
+    """Share of the pictures that are put together from four films, each with its own mask."""
+    close_mosaic: int = Field(default=0, ge=0)
+    """The last epochs of the whole training, over all its stages, that see single films only."""
     brightness: float = Field(default=0.3, ge=0, lt=1)
+    """Grey values times 1 ± so much."""
+    gamma: float = Field(default=0.0, ge=0, lt=1)
+    """Exponent of the grey values, up to 1 + so much or one over that."""
+    windowing: float = Field(default=0.0, ge=0, lt=0.5)
+    """At most so large a share of the pixels is cut off at either end before the rest is stretched to full contrast."""
     degrees: float = Field(default=5.0, ge=0, le=20)
     translate: float = Field(default=0.08, ge=0, le=0.5)
     scale: float = Field(default=0.2, ge=0, lt=1)
 
 
+class Clahe(StrictModel):
+    """Contrast-limited adaptive histogram equalization (Zuiderveld, 1994) of each film, in training as in reading."""
+
+    clip: float = Field(default=2.0, gt=0)
+    tiles: int = Field(default=8, ge=1)
+
+
 class DetectionRecipe(StrictModel):
     """Everything that decides what comes out. What is not here is not configurable."""
 
-    architecture: Literal["yolov8n", "yolov8s", "yolov8m"] = "yolov8n"
+    architecture: Literal["yolov8n", "yolov8s", "yolov8m", "yolov8l"] = "yolov8n"
     start: Path | None = None
     """Safetensors to start from; None starts from random weights."""
     data: Path
     """Folder of a built data set."""
     stages: tuple[Stage, ...] = Field(min_length=1)
     batch: int = Field(default=16, ge=1)
+    """Pictures in a step, over all processes together."""
     seed: int = 0
     device: str = "cpu"
+    """``cpu``, or the numbers of GPUs such as ``0`` or ``0,1``; each has a process of its own."""
+    processes: int = Field(default=1, ge=1)
+    """Of a CPU: how many share a batch (gloo). One is faster on one machine; more are there to be tested."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the network on a CPU. bfloat16 is faster only where the CPU has units for it (AVX512-BF16, AMX)."""
     frozen_layers: int = Field(default=0, ge=0)
     """The first layers that keep the start weights: on a CPU their backward pass costs a third of the whole."""
-    unknown: Literal["mask", "background"] = "mask"
-    """What an unknown finding does in the loss: nothing, or what stock YOLO does with it."""
+    partial_labels: bool = True
+    """off: what stock YOLO does: all that is not boxed is background, whether anybody looked or not."""
     assumption_weight: float = Field(default=0.5, ge=0, le=1)
     """Weight of background where a card only assumes that a finding is absent."""
+    present_weight: float = Field(default=0.0, ge=0)
+    """Weight of the loss for a finding that is present without a box: some place of the film must fire. 0: no loss."""
     at_most: dict[str, int] = Field(default_factory=dict)
     """Per source, how many training images are drawn (with the seed)."""
     repeat: dict[str, int] = Field(default_factory=dict)
     """Per finding, how often an image boxed for it is shown in an epoch."""
+    sampling: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Per source, how many of its showings an epoch has, as a multiple of all; which ones is drawn anew each time."""
+    hide: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    """Per finding, the share of the training patients in whose images it is made unknown: for experiments."""
+    clahe: Clahe | None = None
     augment: Augment = Augment()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_word(cls, content: Any) -> Any:
+        """Older runs say `unknown: mask` or `unknown: background`; they can still be released."""
+        if not isinstance(content, dict) or "partial_labels" in content or "unknown" not in content:
+            return content
+        meant = {"mask": True, "background": False}
+        if content["unknown"] not in meant:
+            return content
+        rest = {key: value for key, value in content.items() if key != "unknown"}
+        return {**rest, "partial_labels": meant[content["unknown"]]}
+
+    @model_validator(mode="after")
+    def _shares_its_batch(self) -> DetectionRecipe:
+        if self.device != "cpu" and self.processes != 1:
+            raise ValueError("processes are counted on a CPU only; on GPUs there is one for each that device names")
+        if self.batch % self.world_size:
+            raise ValueError(f"a batch of {self.batch} cannot be shared by {self.world_size} processes")
+        return self
+
+    @property
+    def world_size(self) -> int:
+        """How many processes train together."""
+        return self.processes if self.device == "cpu" else len(self.device.split(","))
+
+    def epochs_without_mosaic(self, number: int) -> int:
+        """How many of the last epochs of stage `number`, counted from 0, belong to the training's last ones."""
+        later = sum(stage.epochs for stage in self.stages[number + 1 :])
+        return min(max(self.augment.close_mosaic - later, 0), self.stages[number].epochs)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from boxray.core.errors import DataError
+from boxray.data.draw import hide_findings
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.detection.films import TrainingImages
+from boxray.detection.processes import run_together
 from boxray.detection.recipe import DetectionRecipe
-from boxray.detection.ultralytics_engine import tame_ultralytics, train_stage, write_stage_files
-from boxray.detection.weighting import boxed_findings, cell_weights, draw_images, repeats
+from boxray.detection.ultralytics_engine import STAGE_STATE, said_plainly, tame_ultralytics, train_stage
+from boxray.detection.weighting import boxed_findings, draw_images
 from boxray.runs.run import Run, latest_run, start_run
 from boxray.tensors import read_tensors, write_tensors
-
-if TYPE_CHECKING:
-    import torch
 
 WEIGHTS = "detector.safetensors"
 
@@ -33,42 +32,34 @@ def train(
     A run that was cut off goes on after its last whole epoch with ``resume=True``.
 
     Raises:
-        DataError: If the training part has no boxes.
+        DataError: If the training part has no boxes, or the start weights are not there.
         MissingExtra: If torch or ultralytics is not installed.
-        RecipeError: If there is nothing to resume.
+        ModelError: If a loss is not finite.
+        RecipeError: If there is nothing to resume, or the recipe names what the data does not have.
+        ResourceError: If memory or disk are used up; ``resume=True`` goes on when there is more of it.
     """
     manifest = Manifest.load(recipe.data)
     fingerprint = manifest.fingerprint
-    begin = latest_run if resume else start_run
-    run = begin("detection", recipe_name, recipe, fingerprint, runs)
-    part = draw_images(manifest.part(Split.TRAIN), recipe)
+    if recipe.start is not None and not recipe.start.is_file():
+        raise DataError(f"start weights {recipe.start.name!r} are not there; set start=null to train from nothing")
+    whole = draw_images(manifest.part(Split.TRAIN), recipe)
+    part = hide_findings(whole, recipe.hide, recipe.seed)
     if part.boxes.empty:
         raise DataError("the training part of the built data set has no box; nothing can be learned from it")
+    images = TrainingImages.of(part, recipe)
+    begin = latest_run if resume else start_run
+    run = begin("detection", recipe_name, recipe, fingerprint, runs)
     tame_ultralytics(run.folder / "ultralytics")
-    pictures = [str((part.folder / picture).resolve()) for picture in part.images["picture"]]
-    state = _start_state(recipe)
-    for number, stage in enumerate(recipe.stages, start=1):
-        folder = run.folder / f"stage-{number}-{stage.side_px}px"
-        done = folder / "ema.safetensors"
-        if done.is_file():
-            state = read_tensors(done)
-            continue
-        files = write_stage_files(
-            folder / "data",
-            part.label_space.keys,
-            pictures,
-            repeats(part, recipe),
-            cell_weights(part, recipe),
-        )
-        state = train_stage(recipe, stage, files, folder, state, threads)
-        write_tensors(state, done)
-    assert state is not None, "a recipe has at least one stage"
-    write_tensors(state, run.folder / WEIGHTS)
+    with said_plainly(recipe.batch):
+        state = _train_stages(recipe, part.label_space.keys, images, run.folder, threads)
+        write_tensors(read_tensors(state), run.folder / WEIGHTS)
+    boxes, before = _counted(part), _counted(whole)
     trained = {
         "label_space": part.label_space.to_mapping(),
         "boxed_findings": list(boxed_findings(part)),
         "images": len(part.images),
-        "boxes": {key: int(n) for key, n in part.boxes["finding"].value_counts().items()},
+        "boxes": boxes,
+        "boxes_hidden": {key: before.get(key, 0) - boxes.get(key, 0) for key in recipe.hide},
         "sources": sorted(part.images["source"].unique().tolist()),
         "fingerprint": fingerprint,
     }
@@ -76,9 +67,24 @@ def train(
     return run
 
 
-def _start_state(recipe: DetectionRecipe) -> dict[str, torch.Tensor] | None:
-    if recipe.start is None:
-        return None
-    if not recipe.start.is_file():
-        raise DataError(f"start weights {recipe.start.name!r} are not there; set start=null to train from nothing")
-    return read_tensors(recipe.start)
+def _train_stages(
+    recipe: DetectionRecipe, names: tuple[str, ...], images: TrainingImages, folder: Path, threads: int | None
+) -> Path:
+    """All stages that are not done; the state of the last."""
+    state = recipe.start
+    for number, stage in enumerate(recipe.stages):
+        stage_folder = folder / f"stage-{number + 1}-{stage.side_px}px"
+        done = stage_folder / STAGE_STATE
+        if not done.is_file():
+            asked = (recipe, number, names, images, stage_folder, state, threads)
+            if recipe.world_size == 1:
+                train_stage(*asked)
+            else:
+                run_together(recipe.world_size, train_stage, asked)
+        state = done
+    assert state is not None, "a recipe has at least one stage"
+    return state
+
+
+def _counted(manifest: Manifest) -> dict[str, int]:
+    return {key: int(n) for key, n in manifest.boxes["finding"].value_counts().items()}

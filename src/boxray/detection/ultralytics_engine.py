@@ -1,28 +1,36 @@
-"""The one file that knows ultralytics: its hygiene, its trainer with our loss, its export.
+"""The one file that knows ultralytics: its hygiene, its trainer with our data and our loss, its export.
 
 What ultralytics does unasked is switched off here before it is imported: it looks up hosts, installs
-packages, reports usage, executes code in checkpoints and in a data file's `download:` key, rewrites JPEGs in place,
-and drops a whole image for one bad row. It sees only pictures and labels that we wrote.
+packages, reports usage and executes code in checkpoints. It reads no data of its own: what it does there
+(executing a data file's `download:` key, rewriting JPEGs in place, dropping a whole image for one bad row,
+remembering labels beside them) cannot happen, because its batches come from `boxray.detection.films`.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import yaml
-
-from boxray.core.arrays import FloatArray
-from boxray.core.errors import MissingExtra, ModelError
-from boxray.detection.recipe import DetectionRecipe, Stage
+from boxray.core.errors import MissingExtra, ModelError, ResourceError
+from boxray.detection.films import FilmSet, TrainingImages
+from boxray.detection.partial_loss import anchor_weights, film_under, present_losses, same_film
+from boxray.detection.recipe import DetectionRecipe
+from boxray.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     import torch
+
+STAGE_STATE: Final = "ema.safetensors"
+"""In a stage's folder: that the stage is done, and what came out."""
+
+OUT_OF_MEMORY: Final = ("out of memory", "can't allocate memory", "cannot allocate memory")
+"""How CUDA, torch's CPU allocator and the system say it."""
 
 ENVIRONMENT = {
     "YOLO_OFFLINE": "1",  # no look-up of hosts at import, no usage reports, no weights by name
@@ -53,205 +61,291 @@ def tame_ultralytics(state: Path) -> None:
     logging.getLogger("ultralytics").setLevel(logging.WARNING)
 
 
-@dataclass(frozen=True, slots=True)
-class StageFiles:
-    """What a stage reads: lists of pictures and the weight of every cell, by the picture's path."""
-
-    data_yaml: Path
-    weights_by_picture: Mapping[str, FloatArray]
-
-
-def write_stage_files(
-    folder: Path, names: tuple[str, ...], pictures: list[str], times: list[int], cells: FloatArray
-) -> StageFiles:
-    """Write the list of pictures (repeated as asked) and a data file of our own with absolute paths only."""
-    folder.mkdir(parents=True, exist_ok=True)
-    repeated = [picture for picture, n in zip(pictures, times, strict=True) for _ in range(n)]
-    listing = folder / "pictures.txt"
-    listing.write_text("".join(f"{picture}\n" for picture in repeated), encoding="utf-8")
-    data_yaml = folder / "data.yaml"
-    # ultralytics wants a validation list; we judge by our own evaluation, so it only ever opens one picture.
-    one = folder / "one_picture.txt"
-    one.write_text(f"{pictures[0]}\n", encoding="utf-8")
-    content = {"train": str(listing.resolve()), "val": str(one.resolve()), "names": dict(enumerate(names))}
-    data_yaml.write_text(yaml.safe_dump(content), encoding="utf-8")
-    by_picture = dict(zip(pictures, cells.astype(np.float32), strict=True))
-    return StageFiles(data_yaml, by_picture)
-
-
 def train_stage(
     recipe: DetectionRecipe,
-    stage: Stage,
-    files: StageFiles,
+    number: int,
+    names: tuple[str, ...],
+    images: TrainingImages,
     folder: Path,
-    start: Mapping[str, torch.Tensor] | None,
+    start: Path | None,
     threads: int | None,
-) -> dict[str, torch.Tensor]:
-    """Train one stage, or go on with it if `folder` holds a checkpoint.
+) -> None:
+    """Train one stage in this process, or go on with it if `folder` holds a checkpoint.
+
+    `weights/last.pt` in the folder is replaced by a whole file after every epoch, and `STAGE_STATE` is written
+    after the last: the smoothed (EMA) state, float32.
 
     Args:
         recipe: Of the whole training.
-        stage: The size, epochs and learning rates of this one.
-        files: What `write_stage_files` wrote.
-        folder: Of the stage; `weights/last.pt` in it is written whole after every epoch.
-        start: State to begin with (float32); tensors of other shapes (another number of findings) are
-            left as the architecture makes them. None starts from random weights.
+        number: Of the stage, from 0.
+        names: The findings' keys.
+        images: To train on.
+        folder: Of the stage.
+        start: Safetensors to begin with; tensors of other shapes (another number of findings) are left as the
+            architecture makes them. None starts from random weights.
         threads: Of a CPU; None takes all cores.
 
-    Returns:
-        The smoothed (EMA) state after the last epoch, float32.
+    Raises:
+        ModelError: If a loss is not finite, or the start weights are of another architecture.
+        ResourceError: If memory or disk are used up.
     """
     import torch
 
+    tame_ultralytics(folder.parent / "ultralytics")
+    stage = recipe.stages[number]
     last = folder / "weights" / "last.pt"
-    forget_label_caches(files)
-    trainer = _trainer_class()(
-        overrides={
-            "task": "detect",
-            "mode": "train",
-            "model": f"{recipe.architecture}.yaml",
-            "data": str(files.data_yaml),
-            "imgsz": stage.side_px,
-            "epochs": stage.epochs,
-            "batch": recipe.batch,
-            "seed": recipe.seed,
-            "device": recipe.device,
-            "deterministic": True,
-            "project": str(folder.resolve().parent),
-            "name": folder.name,
-            "exist_ok": True,
-            "resume": str(last) if last.is_file() else False,
-            "optimizer": "AdamW",
-            "lr0": stage.lr,
-            "lrf": stage.lr_final,
-            "warmup_epochs": 1.0,
-            "patience": 0,
-            "amp": recipe.device != "cpu",
-            "plots": False,
-            "val": False,
-            "pretrained": False,
-            "freeze": recipe.frozen_layers or None,
-            "channels_last": True,
-            **_augmentation(recipe),
-        }
-    )
-    torch.set_num_threads(threads or os.cpu_count() or 1)  # making a trainer leaves one core idle
-    trainer.cell_weights = files.weights_by_picture
-    trainer.start_state = start
-    try:
+    begin = None if start is None else read_tensors(start)
+    with said_plainly(recipe.batch):
+        trainer = _trainer_class(recipe, names, images, begin)(
+            overrides={
+                "task": "detect",
+                "mode": "train",
+                "model": f"{recipe.architecture}.yaml",
+                "data": "built",  # a word only: the trainer has its data from us
+                "imgsz": stage.side_px,
+                "epochs": stage.epochs,
+                "batch": recipe.batch,
+                "seed": recipe.seed,
+                "device": recipe.device,
+                "deterministic": True,
+                "project": str(folder.resolve().parent),
+                "name": folder.name,
+                "exist_ok": True,
+                "save_dir": str(folder.resolve()),  # and not where the folder lay when its checkpoint was written
+                "resume": str(last) if last.is_file() else False,
+                "optimizer": "AdamW",
+                "lr0": stage.lr,
+                "lrf": stage.lr_final,
+                "warmup_epochs": 1.0,
+                "patience": 0,
+                "amp": False if recipe.device == "cpu" else _gpu_precision(),
+                "plots": False,
+                "val": False,
+                "pretrained": False,
+                "freeze": recipe.frozen_layers or None,
+                "channels_last": recipe.device != "cpu",  # on a CPU ultralytics refuses, and we do it
+                "close_mosaic": recipe.epochs_without_mosaic(number),
+            }
+        )
+        cores = threads or os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // recipe.world_size))  # making a trainer leaves one core idle
+        trainer.add_callback("on_train_batch_end", _require_finite_loss)
         trainer.train()
-    finally:
-        forget_label_caches(files)
-    state: dict[str, torch.Tensor] = trainer.ema.ema.float().state_dict()
-    return {key: value.detach().cpu().contiguous() for key, value in state.items()}
 
 
-def forget_label_caches(files: StageFiles) -> None:
-    """Remove what ultralytics remembers of label files beside them.
-
-    It trusts its memory when names and sizes are unchanged, so a corrected label of equal length would go
-    unseen; and a built set is not the place for it.
-    """
-    for folder in {str(Path(picture).parent) for picture in files.weights_by_picture}:
-        labels = "/labels".join(folder.rsplit("/images", 1))  # where ultralytics looks for them
-        Path(labels).with_suffix(".cache").unlink(missing_ok=True)
-
-
-def _augmentation(recipe: DetectionRecipe) -> dict[str, float]:
-    augment = recipe.augment
-    off = (
-        "fliplr",
-        "flipud",
-        "mosaic",
-        "mixup",
-        "cutmix",
-        "copy_paste",
-        "hsv_h",
-        "hsv_s",
-        "shear",
-        "perspective",
-        "erasing",
-        "bgr",
+def _require_finite_loss(trainer: Any) -> None:
+    if all(bool(part.isfinite().all()) for part in trainer.loss_items.values()):
+        return
+    raise ModelError(
+        f"the loss is no number in epoch {trainer.epoch + 1} of the stage at {trainer.args.imgsz} px; the "
+        "checkpoint of the last whole epoch is kept. Train with a lower lr, or precision=float32",
+        "model.not_finite",
     )
-    return {
-        **dict.fromkeys(off, 0.0),
-        "hsv_v": augment.brightness,
-        "degrees": augment.degrees,
-        "translate": augment.translate,
-        "scale": augment.scale,
-    }
 
 
-def partial_label_loss(network: torch.nn.Module) -> Any:
-    """The stock loss, in which a finding teaches nothing in an image where it is unknown.
+def _gpu_precision() -> str | bool:
+    """bfloat16 where the GPU has it: it needs no scaling of the loss, and no check by weights from the network."""
+    import torch
 
-    The batch carries `cell_weights` of shape ``(B, F)``; see `boxray.detection.weighting`. Boxes exist only
-    where a finding is boxed, so that the losses of place and size need no mask.
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else True
+
+
+@contextmanager
+def said_plainly(batch: int) -> Iterator[None]:
+    """Say in our words that disk or memory are used up.
+
+    Args:
+        batch: That was asked for.
+
+    Raises:
+        ResourceError: Instead of what Python or torch say.
     """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise ResourceError(
+            "the disk is full; the checkpoint of the last whole epoch is kept. Make room and go on with --resume"
+        ) from error
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)):
+            raise
+        raise _out_of_memory(batch) from error
+
+
+def _out_of_memory(batch: int) -> ResourceError:
+    advice = f"train with batch={batch // 2}" if batch > 1 else "train at a smaller side_px or with a smaller network"
+    return ResourceError(f"batch={batch} does not fit into memory; {advice}")
+
+
+def partial_label_loss(network: torch.nn.Module, present_weight: float = 0.0) -> Any:
+    """The stock loss, in which a place teaches of a finding what the film that lies there knows of it.
+
+    The batch is one of `boxray.detection.films.collate`. Boxes exist only where a finding is boxed, so that the
+    losses of place and size need no mask.
+
+    Args:
+        network: The stock model.
+        present_weight: Of a finding that is present without a box, against a box of weight 1.
+    """
+    import torch
     from torch import nn
     from ultralytics.utils.loss import v8DetectionLoss
+    from ultralytics.utils.tal import TaskAlignedAssigner, make_anchors
 
     class WeightedBCE(nn.Module):
-        """Binary cross entropy of shape ``(B, anchors, F)`` in which each image weighs its findings."""
+        """Binary cross entropy in which each anchor weighs its findings; the rest of the stock loss takes its sum."""
 
-        def __init__(self, weights: torch.Tensor) -> None:
+        def __init__(self, weights: torch.Tensor, present: torch.Tensor, under: torch.Tensor) -> None:
             super().__init__()
-            self.weights = weights[:, None, :]  # (B, 1, F)
+            self.weights, self.present, self.under = weights, present, under
 
         def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-            losses = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-            return losses * self.weights
+            losses = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none") * self.weights
+            if present_weight == 0:
+                return losses
+            whole_films = present_losses(logits, self.present, self.under)
+            return torch.cat([losses.flatten(), present_weight * whole_films])
+
+    class FilmAssigner(TaskAlignedAssigner):  # type: ignore[misc]  # ultralytics has no types
+        """The stock assigner, which gives a box only anchors on the box's own film."""
+
+        allowed: torch.Tensor
+
+        def select_candidates_in_gts(self, *args: Any, **options: Any) -> Any:
+            return super().select_candidates_in_gts(*args, **options) & self.allowed
 
     class PartialLabelLoss(v8DetectionLoss):  # type: ignore[misc]  # ultralytics has no types
+        assigner: Any
+
+        def __init__(self, model: torch.nn.Module) -> None:
+            super().__init__(model)
+            stock = self.assigner
+            self.assigner = FilmAssigner(
+                topk=stock.topk, num_classes=stock.num_classes, alpha=stock.alpha, beta=stock.beta, stride=stock.stride
+            )
+
         def get_assigned_targets_and_loss(self, preds: Any, batch: Any, **assign: Any) -> Any:
-            self.bce = WeightedBCE(batch["cell_weights"])
-            return super().get_assigned_targets_and_loss(preds, batch, **assign)
+            scores = preds["scores"]
+            with torch.autocast(scores.device.type, enabled=False):  # sums over thousands of anchors need float32
+                one = scores.new_zeros((), dtype=torch.float32)
+                preds = {
+                    "boxes": preds["boxes"].float(),
+                    "scores": scores.float(),
+                    "feats": [one.expand(level.shape) for level in preds["feats"]],  # only their shapes are asked for
+                }
+                cells_xy, strides = make_anchors(preds["feats"], self.stride, 0.5)
+                under = film_under(cells_xy * strides, batch["rects"], batch["to_canvas"])
+                self.bce = WeightedBCE(anchor_weights(batch["cells"], under), batch["present"], under)
+                self.assigner.allowed = same_film(self._film_of_box(batch, len(scores)), under)
+                return super().get_assigned_targets_and_loss(preds, batch, **assign)
+
+        def _film_of_box(self, batch: Any, batch_size: int) -> torch.Tensor:
+            """Shape ``(B, n)``, padded as the stock loss pads its boxes."""
+            films = torch.stack([batch["batch_idx"], batch["film_of_box"]], dim=1)
+            places = torch.zeros(len(films), 4, device=films.device)
+            rows = torch.cat([films, places], dim=1)
+            padded: torch.Tensor = self.preprocess(rows, batch_size, torch.ones(4, device=films.device))
+            return padded[..., 0]
 
     return PartialLabelLoss(network)
 
 
-def _trainer_class() -> Any:
+def _trainer_class(
+    recipe: DetectionRecipe,
+    names: tuple[str, ...],
+    images: TrainingImages,
+    start: Mapping[str, torch.Tensor] | None,
+) -> Any:
     import torch
+    from torch import distributed, nn
+    from ultralytics.data.build import build_dataloader
     from ultralytics.models.yolo.detect import DetectionTrainer
 
-    class PartialLabelTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has no types
-        """The stock trainer with our loss, our start weights, whole checkpoints and no validation of its own."""
+    on_cpu = recipe.device == "cpu"
 
-        cell_weights: Mapping[str, FloatArray]
-        start_state: Mapping[str, torch.Tensor] | None
+    class PartialLabelTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has no types
+        """The stock trainer with our data, loss, start weights and whole checkpoints, and without its validation."""
+
         last: Path
         best: Path
+        model: Any
+
+        def get_dataset(self) -> dict[str, Any]:
+            findings = dict(enumerate(names))
+            return {"train": "train", "val": "val", "names": findings, "nc": len(findings), "channels": 3}
+
+        def get_dataloader(self, _path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+            if mode == "train":
+                films = FilmSet(images, recipe, self.args.imgsz)
+                return build_dataloader(films, batch_size, self.args.workers, rank=rank, device=self.device)
+            # ultralytics wants something to validate on; we judge by our own evaluation, so it is never read.
+            first = FilmSet(replace(images, showings=images.showings[:1]), recipe, self.args.imgsz)
+            return build_dataloader(first, 1, 0, shuffle=False, device=self.device)
 
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
             model = super().get_model(cfg, weights, verbose=verbose)
-            if weights is None and self.start_state is not None:
-                load_matching(model, self.start_state)
-            return model
+            if weights is None and start is not None:
+                load_matching(model, start)
+            return model.to(memory_format=torch.channels_last)
+
+        def _setup_ddp(self) -> None:
+            if not on_cpu:
+                super()._setup_ddp()
+                return
+            distributed.init_process_group("gloo", rank=int(os.environ["RANK"]), world_size=recipe.world_size)
 
         def _setup_train(self) -> None:
             super()._setup_train()
             # The model stays the stock class, so that its checkpoints open in safe mode.
-            self.model.criterion = partial_label_loss(self.model)
+            inner = self.model.module if recipe.world_size > 1 else self.model
+            inner.criterion = partial_label_loss(inner, recipe.present_weight if recipe.partial_labels else 0.0)
+
+        def _build_train_pipeline(self) -> None:
+            if getattr(self, "_oom_retries", 0):
+                raise _out_of_memory(recipe.batch)  # stock halves the batch on its own: another training than asked for
+            if on_cpu and recipe.world_size > 1:  # stock shares work between GPUs only
+                self.world_size = recipe.world_size
+                self.model = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=True)
+            super()._build_train_pipeline()
+
+        def _do_train(self) -> None:
+            if on_cpu and recipe.world_size > 1:
+                self._setup_ddp()
+            super()._do_train()
+            if distributed.is_initialized():
+                distributed.destroy_process_group()
 
         def preprocess_batch(self, batch: Any) -> Any:
             batch = super().preprocess_batch(batch)
-            rows = np.stack([self.cell_weights[path] for path in batch["im_file"]])
-            batch["cell_weights"] = torch.from_numpy(rows).to(self.device)
+            three = batch["img"].expand(-1, 3, -1, -1)
+            batch["img"] = three.contiguous(memory_format=torch.channels_last)
+            if on_cpu and recipe.precision == "bfloat16":
+                # Inside of ultralytics' own context, which is off on a CPU and sets back what it finds at its end.
+                torch.set_autocast_dtype("cpu", torch.bfloat16)
+                torch.set_autocast_enabled("cpu", True)
             return batch
 
         def validate(self) -> tuple[dict[str, float], float]:
-            return dict(self.metrics), 0.0
+            return dict(self.metrics or {}), 0.0
 
         def final_eval(self) -> None:
             pass
 
         def save_model(self) -> bool:
+            if self.epoch + 1 >= self.epochs:
+                # First: a checkpoint of the last epoch cannot be gone on with, so this must not be missing then.
+                write_tensors(self.ema.ema.float().state_dict(), Path(self.save_dir) / STAGE_STATE)
             final, self.last = self.last, self.last.with_suffix(".part")
             best, self.best = self.best, self.last  # no validation, so no best: only the last is kept
             try:
                 super().save_model()
+                with self.last.open("rb") as written:
+                    os.fsync(written.fileno())
                 self.last.replace(final)
             finally:
+                self.last.unlink(missing_ok=True)
                 self.last, self.best = final, best
             return True
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from boxray.core.arrays import BoolArray, FloatArray
+from boxray.core.arrays import BoolArray, ByteArray, FloatArray
 from boxray.core.radiograph import Radiograph
 
 
@@ -36,18 +36,31 @@ def clahe(rad: Radiograph, clip: float = 2.0, tiles: int = 8) -> FloatArray:
 
     Source: Zuiderveld, 1994, Graphics Gems IV, 474-485.
     """
-    if not clip > 0 or tiles < 1:
-        raise ValueError(f"clip must be above 0 and tiles at least 1, got {clip} and {tiles}")
     shades = np.round(rad.pixels * 255).astype(np.uint8)
-    equaliser = cv2.createCLAHE(clipLimit=clip, tileGridSize=(tiles, tiles))
     if rad.padded is None or not rad.padded.any() or rad.padded.all():
-        return np.asarray(equaliser.apply(shades) / np.float32(255))
+        return np.asarray(equalise_shades(shades, clip, tiles) / np.float32(255))
     rows, columns = _spanned(~rad.padded)
-    inner = equaliser.apply(_filled(shades[rows, columns], rad.padded[rows, columns]))
+    inner = equalise_shades(_filled(shades[rows, columns], rad.padded[rows, columns]), clip, tiles)
     equalised = np.zeros(rad.pixels.shape, np.float32)
     equalised[rows, columns] = inner / np.float32(255)
     equalised[rad.padded] = 0
     return equalised
+
+
+def equalise_shades(shades: ByteArray, clip: float, tiles: int) -> ByteArray:
+    """The one place where CLAHE is computed: `clahe` without its care for padding, on 256 shades.
+
+    Args:
+        shades: Shape ``(H, W)``, a picture without padding.
+        clip: As for `clahe`.
+        tiles: As for `clahe`.
+
+    Raises:
+        ValueError: If `clip` is not above 0 or `tiles` is below 1.
+    """
+    if not clip > 0 or tiles < 1:
+        raise ValueError(f"clip must be above 0 and tiles at least 1, got {clip} and {tiles}")
+    return np.asarray(cv2.createCLAHE(clipLimit=clip, tileGridSize=(tiles, tiles)).apply(shades))
 
 
 def _spanned(shown: BoolArray) -> tuple[slice, slice]:

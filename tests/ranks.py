@@ -1,0 +1,26 @@
+"""What the processes of a test do: a fresh process finds this module by its name."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from boxray.core.errors import DataError
+
+
+def write_rank(folder: Path) -> None:
+    (folder / os.environ["RANK"]).write_text(f"{os.environ['LOCAL_RANK']} of {os.environ['WORLD_SIZE']}")
+
+
+def fail_in_one(folder: Path) -> None:
+    if os.environ["RANK"] == "1":
+        raise DataError("a picture is missing")
+    time.sleep(60)
+    write_rank(folder)
+
+
+def die_in_one(folder: Path) -> None:
+    if os.environ["RANK"] == "0":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+    write_rank(folder)
