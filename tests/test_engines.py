@@ -183,5 +183,5 @@ def test_tensors_in_another_file_are_refused_because_no_hash_covers_them_e3(tmp_
 
 
 def test_an_engine_that_there_is_not_is_missed_with_those_that_there_are(graph):
-    with pytest.raises(ValueError, match="there is no engine 'tensorrt'; there are: openvino, onnxruntime"):
+    with pytest.raises(ValueError, match="there is no engine 'tensorrt'; there are: openvino, openvino-f32"):
         open_session(graph, "tensorrt")

@@ -160,7 +160,7 @@ class _OnnxRuntime:
         self._session = onnxruntime.InferenceSession(graph, options, wanted)
         self._session.disable_fallback()
         if self._session.get_providers()[0] != provider:
-            raise ModelError(f"{provider} is installed but does not start on this machine: is there a GPU with a driver?")
+            raise ModelError(f"{provider} is installed but does not start: is there a GPU with its driver?")
         self._input = self._session.get_inputs()[0].name
         self._names = [output.name for output in self._session.get_outputs()]
 
