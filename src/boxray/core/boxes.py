@@ -100,6 +100,13 @@ def yolo_to_xyxy(boxes_cxcywh: FloatArray, size_wh: tuple[int, int]) -> FloatArr
     return np.asarray(pixels)
 
 
+def cxcywh_to_xyxy(boxes_cxcywh: FloatArray) -> FloatArray:
+    """Centre and size to corners, in one frame and unit. Shape ``(N, 4)`` on both sides."""
+    _require_xyxy(boxes_cxcywh)
+    centres_xy, halves_wh = boxes_cxcywh[:, :2], boxes_cxcywh[:, 2:] / 2
+    return np.hstack([centres_xy - halves_wh, centres_xy + halves_wh])
+
+
 def suppress(boxes_xyxy: FloatArray, scores: FloatArray, iou_limit: float, most: int | None = None) -> IntArray:
     """Non-maximum suppression within one finding: keep a box unless a kept one of higher score overlaps it.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from boxray.core.ahead import in_order
 from boxray.core.arrays import FloatArray
-from boxray.core.boxes import Box, box_iou, clip_boxes, suppress
+from boxray.core.boxes import Box, box_iou, clip_boxes, cxcywh_to_xyxy, suppress
 from boxray.core.findings import LabelSpace
 from boxray.core.frames import Letterbox, ScaleShift
 from boxray.core.radiograph import Radiograph
@@ -140,8 +140,7 @@ def one_finding(output: FloatArray, index: int, min_score: float) -> tuple[Float
         return np.empty((0, 4)), np.empty(0)
     candidates = np.flatnonzero(scores >= min(min_score, LOWEST_SCORE))
     scores = scores[candidates].astype(np.float64)
-    centres, sides = output[:2, candidates].T.astype(np.float64), output[2:4, candidates].T.astype(np.float64)
-    boxes = np.hstack([centres - sides / 2, centres + sides / 2])
+    boxes = cxcywh_to_xyxy(output[:4, candidates].T.astype(np.float64))
     asked = np.flatnonzero(scores >= min_score)
     kept = asked[suppress(boxes[asked], scores[asked], SAME_PLACE_IOU, MOST_BOXES)]
     return _voted(boxes[kept], boxes, scores), scores[kept]
