@@ -129,10 +129,6 @@ def grey(path: Path) -> np.ndarray:
     return pixels
 
 
-def radiograph(path: Path) -> Radiograph:
-    return Radiograph(grey(path).astype(np.float32) / 255)
-
-
 # --- reading ------------------------------------------------------------------------------------------------
 
 
@@ -145,7 +141,7 @@ def stock_yolo(weights: Path) -> Any:
     network = DetectionModel(f"{card.architecture}.yaml", nc=len(card.space), verbose=False)
     network.load_state_dict(read_tensors(tensors), strict=True)
     yolo = YOLO(f"{card.architecture}.yaml", verbose=False)
-    network.args, network.names = yolo.model.args, dict(enumerate(card.space.keys))
+    network.args, network.task, network.names = yolo.model.args, "detect", dict(enumerate(card.space.keys))
     yolo.model = network.float().eval()
     return yolo
 
