@@ -239,7 +239,9 @@ def test_onnxruntime_without_more_is_the_cpu_even_beside_a_gpu(graph, monkeypatc
             asked.extend(providers)
             raise RuntimeError("enough")
 
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(
+        "onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
     monkeypatch.setattr("onnxruntime.InferenceSession", Remembers)
     with pytest.raises(ModelError):
         open_session(graph, "onnxruntime")

@@ -40,8 +40,7 @@ def test_never_more_are_taken_ahead_than_allowed():
             assert len(taken) - len(given_back) <= 5
             yield number
 
-    for result in in_order(lambda number: number, items(), threads=2, ahead=5):
-        given_back.append(result)
+    given_back.extend(in_order(lambda number: number, items(), threads=2, ahead=5))
 
     assert given_back == taken == list(range(50))
 

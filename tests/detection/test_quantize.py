@@ -146,7 +146,9 @@ def test_without_a_validation_part_no_ranges_are_set(tmp_path: Path, built: Mani
 
 def test_images_are_spread_over_the_sources_while_they_last_and_the_same_each_time(tmp_path: Path) -> None:
     cells = {"fluid": ("unknown", "none"), "heart": ("unknown", "none")}
-    rows = [image_row(n, "val", cells, source=source) for source, n_of in {"a": 40, "b": 2}.items() for n in range(n_of)]
+    rows = [
+        image_row(n, "val", cells, source=source) for source, n_of in {"a": 40, "b": 2}.items() for n in range(n_of)
+    ]
     manifest = manifest_of(tmp_path, rows, [])
 
     chosen = spread(manifest, 10)

@@ -120,16 +120,20 @@ def parity(
     weights: Annotated[Path, typer.Argument(help="Released weights, card beside them.")],
     data: DataFolder,
     images: Annotated[int, typer.Option(min=1, help="Spread over the sources of the test part.")] = 50,
-    engine: Annotated[list[DetectorEngine] | None, typer.Option(help="Only these; default: all.")] = None,
+    engine: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(ENGINES)}.")] = None,
 ) -> None:
     """How far each engine differs from torch in float32 on real radiographs; where one is not there, why."""
+    unknown = [name for name in engine or () if name not in ENGINES]
+    if unknown:
+        raise typer.BadParameter(f"there is no engine {unknown[0]!r}; there are: {', '.join(ENGINES)}")
+    engines: list[DetectorEngine] = [name for name in ENGINES if not engine or name in engine]
     part = spread(Manifest.load(data).part(Split.TEST), images)
     radiographs = [part.radiograph(picture) for picture in part.images["picture"]]
     table = Table(
         "engine", "score", "box, px", "lowest IoU", "boxes", title=f"against torch, {len(radiographs)} images"
     )
     with tempfile.TemporaryDirectory() as state:
-        for row in measure_parity(weights, radiographs, engine or ENGINES, Path(state)):
+        for row in measure_parity(weights, radiographs, engines, Path(state)):
             if isinstance(row, Parity):
                 numbers = f"{row.score:.1e}", f"{row.box_px:.2g}", f"{row.iou:.4f}", str(row.n_boxes)
                 table.add_row(row.engine, *numbers)
