@@ -22,7 +22,7 @@ def test_parity_is_a_table_with_a_row_for_each_engine_asked_for(
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     build_tiny_set(tmp_path, per_split=2)
-    engines = ("--engine", "openvino", "--engine", "onnxruntime-cuda", "--engine", "openvino-int8")
+    engines = ("--engine", "openvino", "--engine", "openvino-int8", "--engine", "onnxruntime-cuda")
 
     code = run("detection", "parity", released_card("detection"), "--data", tmp_path, "--images", 1, *engines)
 
@@ -31,6 +31,15 @@ def test_parity_is_a_table_with_a_row_for_each_engine_asked_for(
     assert "against torch, 1 images" in said
     assert "has no CUDAExecutionProvider" in said
     assert [line.split()[1] for line in said.splitlines() if line.startswith("│")] == list(engines[1::2])
+
+
+def test_parity_with_an_engine_that_nobody_knows_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run("detection", "parity", released_card("detection"), "--data", tmp_path, "--engine", "tflite")
+
+    assert code == 2
+    assert "tflite" in capsys.readouterr().err
 
 
 def test_quantize_without_a_built_set_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ from boxray.imaging.read import decode
 from boxray.imaging.shrink import shrink
 from boxray.weights import released_card
 
-SCORE, BOX_PX, IOU = 0.01, 3.0, 0.95
-"""What engines may differ by; bfloat16, where a CPU has it, needs most of it."""
+SCORE, BOX_PX, IOU = 0.001, 0.1, 0.99
+"""What engines that compute in float32 may differ by."""
 
 
 def output(*columns: tuple[float, ...]) -> np.ndarray:
@@ -85,8 +85,8 @@ def reference(radiographs: list[Radiograph], tmp_path_factory: pytest.TempPathFa
     return outputs
 
 
-@pytest.mark.parametrize("engine", ["torch", "openvino", "onnxruntime"])
-def test_every_engine_says_of_the_examples_what_torch_says_behind_ultralytics_own_letterbox(
+@pytest.mark.parametrize("engine", ["torch", "openvino-f32", "onnxruntime"])
+def test_every_float32_engine_says_of_the_examples_what_torch_says_behind_ultralytics_own_letterbox(
     engine: str, radiographs: list[Radiograph], reference: list[np.ndarray], tmp_path: Path
 ) -> None:
     detector = load_detector(released_card("detection"), engine, tmp_path)  # type: ignore[arg-type]
@@ -128,13 +128,13 @@ detect_letterbox_pixels = detect.letterbox_pixels
 def test_a_wrong_letterbox_is_not_at_parity(
     wrong, radiographs: list[Radiograph], reference: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    detector = load_detector(released_card("detection"), "openvino", tmp_path)
+    detector = load_detector(released_card("detection"), "openvino-f32", tmp_path)
     monkeypatch.setattr(detect, "letterbox_pixels", wrong)
 
     row = compare("wrong", reference, raw_outputs(detector, radiographs))
 
-    assert row.score > 3 * SCORE
-    assert row.box_px > BOX_PX
+    assert row.score > 10 * SCORE
+    assert row.box_px > 10 * BOX_PX
 
 
 def test_an_engine_that_is_not_there_is_a_row_with_its_reason(
@@ -144,7 +144,7 @@ def test_an_engine_that_is_not_there_is_a_row_with_its_reason(
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
 
     found = list(
-        measure_parity(released_card("detection"), radiographs[:1], ["onnxruntime-cuda", "openvino"], tmp_path)
+        measure_parity(released_card("detection"), radiographs[:1], ["onnxruntime-cuda", "openvino-f32"], tmp_path)
     )
 
     assert isinstance(found[0], NoParity)
