@@ -26,7 +26,7 @@ import numpy as np
 import torch
 import yaml
 from rich.console import Console
-from rich.progress import track
+from rich.progress import track as rich_track
 from rich.table import Table
 
 from boxray.cli.demo import examples
@@ -84,6 +84,10 @@ def asked() -> Asked:
     if options.side and not options.architecture:
         parse.error("--side needs --architecture: released weights have a square of their own")
     return Asked(**{**vars(options), "engines": tuple(options.engines)})
+
+
+def track(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
+    return rich_track(items, what, total, console=EVERYBODY, transient=True)
 
 
 # --- weights and pictures ---------------------------------------------------------------------------------
@@ -169,7 +173,7 @@ def reading(options: Asked, weights: Path, files: list[Path], state: Path) -> No
     settings: dict[str, Any] = {"imgsz": card.side_px, "conf": 0.05, "device": "cpu", "verbose": False}
     by_pixels = per_second(n, (stock.predict(p, **settings) for p in track(islice(cycle(colour), n), "ultralytics", n)))
     named = [str(file) for file in islice(cycle(files), n)]
-    by_file = per_second(n, (stock.predict(f, **settings) for f in track(named, "ultralytics, files")))
+    by_file = per_second(n, (stock.predict(f, **settings) for f in track(named, "ultralytics, files", n)))
     table.add_row("ultralytics predict, torch", f"{by_pixels:.1f}", "1", f"{by_file:.1f}", "1")
     del stock
     for engine in options.engines:
