@@ -6,7 +6,6 @@ One line of JSON: MiB after FEW images, after MANY, and at the most.
 """
 
 import json
-import resource
 import sys
 from itertools import cycle, islice
 from pathlib import Path
@@ -15,9 +14,10 @@ from boxray.detection.detect import YoloDetector
 from boxray.localization.reader import Reader
 
 
-def resident_mib() -> float:
-    """Of this process now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+def mib(what: str) -> float:
+    """Of this process: ``VmRSS`` now, ``VmHWM`` at the most. (`ru_maxrss` would count who started it, too.)"""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:")) / 1024
 
 
 def main() -> None:
@@ -28,9 +28,8 @@ def main() -> None:
     files = ((Path(name), "x") for name in islice(cycle(names), int(many)))
     after = {}
     for number, _ in enumerate(reader.read_many(files), start=1):
-        after[number] = resident_mib() if number in (int(few), int(many)) else 0.0
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps([after[int(few)], after[int(many)], most]))
+        after[number] = mib("VmRSS") if number in (int(few), int(many)) else 0.0
+    print(json.dumps([after[int(few)], after[int(many)], mib("VmHWM")]))
 
 
 if __name__ == "__main__":
