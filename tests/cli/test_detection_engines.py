@@ -7,6 +7,7 @@ import pytest
 from boxray.cli.main import main
 from boxray.weights import released_card
 from built import build_tiny_set
+from tiny_detector import tiny_weights
 
 
 def run(*arguments: object) -> int:
@@ -40,6 +41,22 @@ def test_parity_with_an_engine_that_nobody_knows_is_a_usage_error(
 
     assert code == 2
     assert "tflite" in capsys.readouterr().err
+
+
+def test_quantize_shows_both_accuracies_and_names_the_card_that_it_wrote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tiny_weights(tmp_path / "weights").with_suffix(".onnx")
+    build_tiny_set(tmp_path / "built", per_split=2)
+
+    code = run("detection", "quantize", weights, "--data", tmp_path / "built", "--images", 2)
+
+    said = capsys.readouterr().out
+    assert code == 0
+    assert "AP50 float32" in said
+    assert said.count("Fluid") == 1
+    assert (tmp_path / "weights/int8/tiny-int8.onnx").is_file()
+    assert "tiny-int8.json" in said.replace("\n", "")
 
 
 def test_quantize_without_a_built_set_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

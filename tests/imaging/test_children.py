@@ -46,6 +46,10 @@ def test_a_child_that_refused_a_file_serves_the_next(chest_bytes):
         assert children.decode(chest_bytes).size_wh == (256, 256)
 
 
+def test_a_machine_of_many_cores_does_not_start_a_child_for_each():
+    assert len(DecodingChildren(500)._own) == 7
+
+
 def test_no_child_at_all_is_refused():
     with pytest.raises(ValueError, match="at least 1 child, got 0"):
         DecodingChildren(0)
