@@ -92,11 +92,13 @@ def test_an_output_stays_as_it_was_when_the_next_radiograph_is_read(graph, pixel
 
 
 @EACH_ENGINE
-def test_several_threads_may_run_one_session(graph, pixels, engine):
-    session = open_session(graph, engine)
+@pytest.mark.parametrize("many", [False, True], ids=["one-at-a-time", "many"])
+def test_several_threads_may_run_one_session(graph, pixels, engine, many):
+    session = open_session(graph, engine, many=many)
     batches = [pixels * shade for shade in np.linspace(0, 1, 8, dtype=np.float32)]
     expected = [session.run(batch)["maps"] for batch in batches]
 
+    assert session.lanes >= 1
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda batch: session.run(batch)["maps"], batches * 10))
 
@@ -183,5 +185,65 @@ def test_tensors_in_another_file_are_refused_because_no_hash_covers_them_e3(tmp_
 
 
 def test_an_engine_that_there_is_not_is_missed_with_those_that_there_are(graph):
-    with pytest.raises(ValueError, match="there is no engine 'tensorrt'; there are: openvino, onnxruntime"):
+    with pytest.raises(ValueError, match="there is no engine 'tensorrt'; there are: openvino, openvino-f32"):
         open_session(graph, "tensorrt")
+
+
+def test_float32_by_name_is_float32(graph, pixels, filters):
+    maps = open_session(graph, "openvino-f32").run(pixels)["maps"]
+
+    assert np.allclose(maps, convolved(pixels, filters), atol=1e-4)  # bfloat16 would be off by a hundredth
+
+
+def test_bfloat16_is_refused_where_the_cpu_has_none(graph, monkeypatch):
+    class OldCpu:
+        def get_property(self, _device, _name):
+            return ["FP32", "INT8"]
+
+    monkeypatch.setattr("openvino.Core", OldCpu)
+
+    with pytest.raises(ModelError, match="does not compute in bfloat16; take openvino or openvino-f32"):
+        open_session(graph, "openvino-bf16")
+
+
+@pytest.mark.parametrize(
+    ("engine", "provider"),
+    [("onnxruntime-cuda", "CUDAExecutionProvider"), ("onnxruntime-tensorrt", "TensorrtExecutionProvider")],
+)
+def test_a_gpu_that_is_not_there_is_refused_and_the_cpu_does_not_step_in(graph, monkeypatch, engine, provider):
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ModelError, match=f"has no {provider}, only CPUExecutionProvider"):
+        open_session(graph, engine)
+
+    class FellBack:
+        def __init__(self, *_):
+            pass
+
+        def disable_fallback(self):
+            pass
+
+        def get_providers(self):
+            return ["CPUExecutionProvider"]
+
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [provider, "CPUExecutionProvider"])
+    monkeypatch.setattr("onnxruntime.InferenceSession", FellBack)
+    with pytest.raises(ModelError, match=f"{provider} is installed but does not start"):
+        open_session(graph, engine)
+
+
+def test_onnxruntime_without_more_is_the_cpu_even_beside_a_gpu(graph, monkeypatch):
+    asked = []
+
+    class Remembers:
+        def __init__(self, _graph, _options, providers):
+            asked.extend(providers)
+            raise RuntimeError("enough")
+
+    monkeypatch.setattr(
+        "onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    monkeypatch.setattr("onnxruntime.InferenceSession", Remembers)
+    with pytest.raises(ModelError):
+        open_session(graph, "onnxruntime")
+
+    assert asked == ["CPUExecutionProvider"]

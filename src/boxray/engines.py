@@ -1,30 +1,46 @@
 """Reading engines: an ONNX graph becomes something that turns one array into others.
 
 OpenVINO is the faster one on a CPU, ONNX Runtime the one that also runs on a GPU. Neither knows what
-the arrays mean. Both are imported when they are first used.
+the arrays mean. Both are imported when they are first used. An engine is what its name says or is refused
+with a reason: nothing falls back to another precision or another device unsaid.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
-from typing import Final, Literal, Protocol
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import MissingExtra, ModelError
 
-EngineName = Literal["openvino", "onnxruntime"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EngineName = Literal[
+    "openvino", "openvino-f32", "openvino-bf16", "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt"
+]
+"""`openvino` computes in bfloat16 where the CPU has it and in float32 elsewhere; `onnxruntime` is its CPU."""
 
 EXTERNAL_DATA: Final = b"\x0a\x08location\x12"
 """How an ONNX file begins to say that a tensor lies in another file: entry ``location`` of `external_data`."""
 
+_GPU_LANES: Final = 4
+"""A GPU computes faster than one thread makes its input."""
+
 
 class Session(Protocol):
     """A compiled graph with one input. May be run from several threads."""
+
+    @property
+    def lanes(self) -> int:
+        """How many threads should run it at once when there are many radiographs; 1 is the least."""
 
     def run(self, inputs: FloatArray) -> Mapping[str, FloatArray]:
         """Outputs by name for a float32 batch.
@@ -34,18 +50,23 @@ class Session(Protocol):
         """
 
 
-def open_session(graph: Path, engine: EngineName = "openvino") -> Session:
+def open_session(graph: Path, engine: EngineName = "openvino", *, many: bool = False) -> Session:
     """Compile an ONNX graph.
+
+    Args:
+        graph: The file.
+        engine: What runs it.
+        many: Compile for many radiographs at once instead of for one at a time: on a CPU each core then works
+            on a radiograph of its own, which makes a single one slower and a hundred faster.
 
     Raises:
         MissingExtra: If the engine is not installed.
         ModelError: If the file is missing, holds tensors in other files (which no hash covers), or is no graph
-            that the engine accepts.
+            that the engine accepts; or if this machine has not what the engine's name promises.
         ValueError: If there is no such engine.
     """
-    engines: dict[str, Callable[[bytes], Session]] = {"openvino": _OpenVino, "onnxruntime": _OnnxRuntime}
-    if engine not in engines:
-        raise ValueError(f"there is no engine {engine!r}; there are: {', '.join(engines)}")
+    if engine not in _ENGINES:
+        raise ValueError(f"there is no engine {engine!r}; there are: {', '.join(_ENGINES)}")
     try:
         content = graph.read_bytes()
     except OSError as error:
@@ -53,7 +74,9 @@ def open_session(graph: Path, engine: EngineName = "openvino") -> Session:
     if EXTERNAL_DATA in content:
         raise ModelError(f"the graph {graph.name} has tensors in other files; export it as one file")
     try:
-        return engines[engine](content)
+        return _ENGINES[engine](content, many)
+    except ModelError:
+        raise
     except ImportError as error:
         raise MissingExtra(f"the engine {engine}", "all") from error
     except Exception as error:  # each engine has exceptions of its own, and no common root
@@ -75,22 +98,43 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
+def _cores() -> int:
+    """Those that this process may use, which in a container are fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class _OpenVino:
-    def __init__(self, graph: bytes) -> None:
+    def __init__(self, graph: bytes, many: bool, precision: str | None) -> None:
         os.environ.setdefault("OPENVINO_TELEMETRY", "0")
         import openvino
 
-        # One request at a time: all cores work on one radiograph.
-        options = {"PERFORMANCE_HINT": "LATENCY"}
         core = openvino.Core()
-        self._compiled = core.compile_model(core.read_model(graph, b""), "CPU", options)
-        self._lock = Lock()  # a second caller would get "Infer Request is busy"
-        self._names = [output.get_any_name() for output in self._compiled.outputs]
+        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            cpu = platform.processor() or platform.machine()
+            raise ModelError(f"this CPU ({cpu}) does not compute in bfloat16; take openvino or openvino-f32")
+        # For one at a time all cores work on one radiograph.
+        options = {"PERFORMANCE_HINT": "THROUGHPUT" if many else "LATENCY"}
+        if precision is not None:
+            options["INFERENCE_PRECISION_HINT"] = precision
+        compiled = core.compile_model(core.read_model(graph, b""), "CPU", options)
+        self._names = [output.get_any_name() for output in compiled.outputs]
+        self.lanes = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) if many else 1
+        self._idle: SimpleQueue[Any] = SimpleQueue()  # a request serves one caller: a second would find it busy
+        for _ in range(self.lanes):
+            self._idle.put(compiled.create_infer_request())
+
+    @contextmanager
+    def _request(self) -> Iterator[Any]:
+        request = self._idle.get()
+        try:
+            yield request
+        finally:
+            self._idle.put(request)
 
     def run(self, inputs: FloatArray) -> Mapping[str, FloatArray]:
-        with self._lock:
+        with self._request() as request:
             try:
-                outputs = self._compiled(inputs)
+                outputs = request.infer(inputs, share_inputs=True)
             except RuntimeError as error:
                 raise ModelError(f"the graph does not take {inputs.dtype} {inputs.shape}") from error
             copied = {name: np.array(outputs[i]) for i, name in enumerate(self._names)}
@@ -98,12 +142,25 @@ class _OpenVino:
 
 
 class _OnnxRuntime:
-    def __init__(self, graph: bytes) -> None:
+    def __init__(self, graph: bytes, many: bool, provider: str) -> None:
         import onnxruntime
 
+        there = onnxruntime.get_available_providers()
+        if provider not in there:
+            raise ModelError(f"the installed ONNX Runtime has no {provider}, only {', '.join(there)}")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(graph, options, onnxruntime.get_available_providers())
+        on_cpu = provider == "CPUExecutionProvider"
+        self.lanes = 1
+        if many:
+            self.lanes = _cores() if on_cpu else _GPU_LANES
+            options.intra_op_num_threads = 1
+        # What a GPU lacks an operator for may run on the CPU; a GPU that does not answer at all may not.
+        wanted = [provider] if on_cpu else [provider, "CPUExecutionProvider"]
+        self._session = onnxruntime.InferenceSession(graph, options, wanted)
+        self._session.disable_fallback()
+        if self._session.get_providers()[0] != provider:
+            raise ModelError(f"{provider} is installed but does not start: is there a GPU with its driver?")
         self._input = self._session.get_inputs()[0].name
         self._names = [output.name for output in self._session.get_outputs()]
 
@@ -113,3 +170,13 @@ class _OnnxRuntime:
         except Exception as error:  # its exceptions have no common root
             raise ModelError(f"the graph does not take {inputs.dtype} {inputs.shape}") from error
         return {name: require_finite(name, values) for name, values in zip(self._names, outputs, strict=True)}
+
+
+_ENGINES: Final[dict[str, Callable[[bytes, bool], Session]]] = {
+    "openvino": lambda graph, many: _OpenVino(graph, many, None),
+    "openvino-f32": lambda graph, many: _OpenVino(graph, many, "f32"),
+    "openvino-bf16": lambda graph, many: _OpenVino(graph, many, "bf16"),
+    "onnxruntime": lambda graph, many: _OnnxRuntime(graph, many, "CPUExecutionProvider"),
+    "onnxruntime-cuda": lambda graph, many: _OnnxRuntime(graph, many, "CUDAExecutionProvider"),
+    "onnxruntime-tensorrt": lambda graph, many: _OnnxRuntime(graph, many, "TensorrtExecutionProvider"),
+}

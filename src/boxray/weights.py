@@ -49,6 +49,21 @@ class ClaheSetting(_Strict):
     tiles: int
 
 
+class Quantized(_Strict):
+    """How an int8 graph was made, and what it lost."""
+
+    of: str
+    """SHA-256 of the float32 graph."""
+    calibrated_on: int
+    """Images of the validation part whose activations set the ranges."""
+    fingerprint: str
+    """Of the data set that they belong to."""
+    measured_on: str | None = None
+    """Part of the data set on which the next field was measured; None before it is."""
+    ap50: dict[str, tuple[float, float]] = {}
+    """Per assessed finding with boxes there: AP50 of the float32 graph, AP50 of this one."""
+
+
 class ModelCard(_Strict):
     """What a pair of weight files answers, and how to ask it."""
 
@@ -71,6 +86,8 @@ class ModelCard(_Strict):
     trained_on: Provenance
     sha256: dict[str, str]
     """By file name."""
+    quantized: Quantized | None = None
+    """Only of an int8 graph."""
 
     @model_validator(mode="after")
     def _speaks_of_its_findings(self) -> ModelCard:

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boxray.core.boxes import Box, as_xyxy, box_area, box_iou, clip_boxes, suppress, xyxy_to_yolo, yolo_to_xyxy
+from boxray.core.boxes import (
+    Box,
+    as_xyxy,
+    box_area,
+    box_iou,
+    clip_boxes,
+    cxcywh_to_xyxy,
+    suppress,
+    xyxy_to_yolo,
+    yolo_to_xyxy,
+)
 
 SIDE_PX = 16
 NONE = np.empty((0, 4))
@@ -174,3 +184,16 @@ def test_suppressing_what_was_suppressed_changes_nothing(case):
     kept = suppress(boxes, scores, 0.5)
 
     assert suppress(boxes[kept], scores[kept], 0.5).tolist() == list(range(len(kept)))
+
+
+@given(scored_boxes, st.integers(0, 5))
+@settings(deadline=None, max_examples=40)
+def test_the_most_that_are_kept_are_the_first_of_all(case, most):
+    boxes, scores = case
+
+    assert suppress(boxes, scores, 0.5, most).tolist() == suppress(boxes, scores, 0.5).tolist()[:most]
+
+
+def test_centre_and_size_become_corners():
+    assert cxcywh_to_xyxy(np.array([[10.0, 20.0, 4.0, 6.0]])).tolist() == [[8, 17, 12, 23]]
+    assert cxcywh_to_xyxy(np.empty((0, 4))).shape == (0, 4)

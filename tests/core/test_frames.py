@@ -111,3 +111,11 @@ def test_the_image_lies_in_the_middle_and_an_odd_pixel_goes_right_or_below(size_
     below = side_px - letterbox.top - letterbox.inner_wh[1]
     assert right - letterbox.left in {0, 1}
     assert below - letterbox.top in {0, 1}
+
+
+@given(maps, maps, boxes)
+@settings(deadline=None, max_examples=60)
+def test_two_maps_as_one_are_one_after_the_other(first, onward, boxes_xyxy):
+    one_after_the_other = onward.apply(first.apply(boxes_xyxy))
+
+    assert np.allclose(first.then(onward).apply(boxes_xyxy), one_after_the_other, rtol=1e-9, atol=1e-5)

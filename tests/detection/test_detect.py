@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from boxray.core.arrays import FloatArray
+from boxray.core.errors import ModelError
 from boxray.core.frames import Letterbox
 from boxray.core.radiograph import Radiograph
 from boxray.detection.detect import YoloDetector, one_finding
@@ -33,6 +34,8 @@ def card(**thresholds: float) -> ModelCard:
 
 class Says:
     """A session that answers the same to everything, and keeps what it was asked."""
+
+    lanes = 2
 
     def __init__(self, *rows: tuple[float, ...]) -> None:
         self.output = np.array(rows, dtype=np.float32).reshape(-1, 7).T[None]  # (1, 4 + F, A)
@@ -112,6 +115,39 @@ def test_a_box_over_the_edge_is_cut_at_the_edge() -> None:
     (found,) = YoloDetector(card(fluid=0.1, heart=0.1), session, SPACE).detect(film(64, 64))
 
     assert found.box.xyxy == (0, 0, 10, 10)
+
+
+class SaysItsShade(Says):
+    """One box whose score is the shade of the film; a white film breaks it."""
+
+    def run(self, inputs: FloatArray) -> Mapping[str, FloatArray]:
+        shade = float(inputs[0, 0, SIDE // 2, SIDE // 2])
+        if shade == 1:
+            raise ModelError("not finite", "model.not_finite")
+        return {"output": np.array([[[32], [32], [20], [20], [shade], [0], [0]]], dtype=np.float32)}
+
+
+def shaded(*shades: float) -> list[Radiograph]:
+    return [Radiograph(np.full((50, 50), shade, dtype=np.float32)) for shade in shades]
+
+
+def test_many_radiographs_give_in_order_what_each_gives_alone() -> None:
+    detector = YoloDetector(card(fluid=0.1, heart=0.1), SaysItsShade(), SPACE)
+    films = shaded(*np.linspace(0.2, 0.9, 20))
+
+    found = list(detector.detect_many(iter(films)))
+
+    assert found == [detector.detect(rad) for rad in films]
+    assert len({detections[0].score for detections in found}) == 20
+    assert list(detector.detect_many(films, 0.99)) == [()] * 20
+
+
+def test_a_radiograph_that_breaks_the_network_breaks_at_its_place() -> None:
+    found = YoloDetector(card(fluid=0.1, heart=0.1), SaysItsShade(), SPACE).detect_many(shaded(0.5, 0.6, 1, 0.7))
+
+    assert [len(next(found)), len(next(found))] == [1, 1]
+    with pytest.raises(ModelError):
+        next(found)
 
 
 def test_one_place_gives_one_box() -> None:

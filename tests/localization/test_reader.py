@@ -111,3 +111,19 @@ def test_models_of_different_label_spaces_do_not_read_together() -> None:
 def test_a_reader_without_models_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="detector, a classifier or both"):
         Reader(None, None)
+
+
+def test_many_files_are_read_in_order_and_a_bad_one_stops_nothing(tmp_path: Path) -> None:
+    good = write_chest(tmp_path / "a.png")
+    files = [(good, "1"), (b"not a picture", "2"), (tmp_path / "gone.png", "3"), *((good, str(n)) for n in range(4, 9))]
+
+    found = list(Reader(FixedDetector(SPACE, (FOUND,), ("fluid",), THRESHOLDS), None, lanes=2).read_many(iter(files)))
+
+    assert [reading.file for reading in found] == [name for _, name in files]
+    assert [reading.status for reading in found] == [
+        Outcome.RESULT,
+        Outcome.REFUSED,
+        Outcome.FAILED,
+        *[Outcome.RESULT] * 5,
+    ]
+    assert found[0].detections == found[-1].detections == (FOUND,)

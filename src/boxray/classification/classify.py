@@ -29,8 +29,13 @@ class CamClassifier:
     label_space: LabelSpace
 
     @classmethod
-    def load(cls, weights: Path, engine: EngineName = "openvino") -> CamClassifier:
+    def load(cls, weights: Path, engine: EngineName = "openvino", *, many: bool = False) -> CamClassifier:
         """From a card or a weight file beside it; the graph's hash is checked.
+
+        Args:
+            weights: The card or the file.
+            engine: What runs the graph.
+            many: For several threads, as `boxray.engines.open_session` says.
 
         Raises:
             ModelError: If the card is not a classifier's.
@@ -38,7 +43,7 @@ class CamClassifier:
         card, graph = load_card(weights, check=".onnx")
         if card.clahe is None:
             raise ModelError(f"{card.name} is no classifier's card: it does not say how CLAHE is set")
-        return cls(card, open_session(graph, engine), card.space)
+        return cls(card, open_session(graph, engine, many=many), card.space)
 
     @property
     def assessed(self) -> tuple[str, ...]:

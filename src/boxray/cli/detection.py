@@ -31,6 +31,9 @@ from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.detect import YoloDetector
 from boxray.detection.evaluate import detect_all, judge_all
+from boxray.detection.load import ENGINES, DetectorEngine
+from boxray.detection.parity import Parity, measure_parity
+from boxray.detection.quantize import spread
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.report.evaluation import whole_evaluation
 from boxray.detection.report.write import write_report
@@ -158,3 +161,56 @@ def release(
     from boxray.detection.release import release as release_run
 
     print(release_run(run, name, version, out, fewest_boxes=fewest_boxes))
+
+
+@app.command()
+def quantize(
+    weights: Annotated[Path, typer.Argument(help="Released .onnx, card beside it.")],
+    data: DataFolder,
+    images: Annotated[int, typer.Option(min=1, help="Of the validation part: they set the ranges.")] = 100,
+    split: SplitName = "test",
+) -> None:
+    """Make an int8 graph in a folder int8 beside the weights, and show its AP50 beside that of float32."""
+    from boxray.detection.quantize import quantize as quantize_weights
+    from boxray.detection.quantize import with_accuracy
+    from boxray.weights import load_card
+
+    manifest = Manifest.load(data)
+    with progress_bar("calibrating", images) as progress:
+        card = quantize_weights(weights, manifest, images=images, progress=lambda: progress.advance(0))  # type: ignore[arg-type]
+    with progress_bar("detecting", 2 * len(manifest.part(Split(split)).images)) as progress:
+        with_accuracy(card, weights, manifest, Split(split), progress=lambda: progress.advance(0))  # type: ignore[arg-type]
+    made = load_card(card, check=".onnx")[0]
+    assert made.quantized is not None, "quantize wrote the card"
+    table = Table("finding", "AP50 float32", "AP50 int8", "difference")
+    for finding, (plain, small) in made.quantized.ap50.items():
+        table.add_row(made.space[finding].display, f"{plain:.3f}", f"{small:.3f}", f"{small - plain:+.3f}")
+    Console().print(table)
+    print(card)
+
+
+@app.command()
+def parity(
+    weights: Annotated[Path, typer.Argument(help="Released weights, card beside them.")],
+    data: DataFolder,
+    images: Annotated[int, typer.Option(min=1, help="Spread over the sources of the test part.")] = 50,
+    engine: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(ENGINES)}.")] = None,
+) -> None:
+    """How far each engine differs from torch in float32 on real radiographs; where one is not there, why."""
+    unknown = [name for name in engine or () if name not in ENGINES]
+    if unknown:
+        raise typer.BadParameter(f"there is no engine {unknown[0]!r}; there are: {', '.join(ENGINES)}")
+    engines: list[DetectorEngine] = [name for name in ENGINES if not engine or name in engine]
+    part = spread(Manifest.load(data).part(Split.TEST), images)
+    radiographs = [part.radiograph(picture) for picture in part.images["picture"]]
+    table = Table(
+        "engine", "score", "box, px", "lowest IoU", "boxes", title=f"against torch, {len(radiographs)} images"
+    )
+    with tempfile.TemporaryDirectory() as state:
+        for row in measure_parity(weights, radiographs, engines, Path(state)):
+            if isinstance(row, Parity):
+                numbers = f"{row.score:.1e}", f"{row.box_px:.2g}", f"{row.iou:.4f}", str(row.n_boxes)
+                table.add_row(row.engine, *numbers)
+            else:
+                table.add_row(row.engine, row.reason)
+    Console().print(table)

@@ -12,13 +12,18 @@ import typer
 
 from boxray.cli.exits import Exit
 from boxray.cli.show import line_of, progress_bar
+from boxray.core.ahead import in_order
 from boxray.core.errors import InputError, Outcome
 from boxray.core.reading import Reading
 from boxray.engines import EngineName
+from boxray.imaging.children import DecodingChildren
 from boxray.imaging.draw import encode_png
 from boxray.imaging.read import read_radiograph
 from boxray.localization.overlay import overlay
 from boxray.localization.reader import Reader, released_reader
+
+MANY = 4
+"""From so many files on, each core works on one of its own."""
 
 
 def read(
@@ -33,13 +38,22 @@ def read(
 ) -> int:
     """Read radiographs with the released weights. Exit code 3: some were refused or failed."""
     paths = list(expand(files))
-    reader = released_reader(engine, only)
+    reader = released_reader(engine, only, many=len(paths) >= MANY)
     not_read = 0
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    with progress_bar("reading", len(paths)) as progress, _record(out) as record:
-        for number, path in enumerate(paths, start=1):
-            reading = read_one(reader, path, min_score, out and out / f"{number:04d}-{path.stem}.png")
+    with (
+        progress_bar("reading", len(paths)) as progress,
+        _record(out) as record,
+        DecodingChildren(reader.lanes) as children,
+    ):
+
+        def read_numbered(numbered: tuple[int, Path]) -> Reading:
+            number, path = numbered
+            picture = out and out / f"{number:04d}-{path.stem}.png"
+            return read_one(reader, path, min_score, picture, children)
+
+        for reading in in_order(read_numbered, enumerate(paths, start=1), threads=reader.threads):
             not_read += reading.status is not Outcome.RESULT
             line = json.dumps(reading.to_json(), ensure_ascii=False)
             print(line if as_json else line_of(reading, reader.label_space), flush=True)
@@ -64,12 +78,14 @@ def expand(files: list[Path]) -> Iterator[Path]:
             yield path
 
 
-def read_one(reader: Reader, path: Path, min_score: float | None, picture: Path | None) -> Reading:
+def read_one(
+    reader: Reader, path: Path, min_score: float | None, picture: Path | None, children: DecodingChildren
+) -> Reading:
     """Read one file and draw it where asked to."""
     if picture is None:
-        return reader.read(path, str(path), min_score=min_score)
+        return reader.read(path, str(path), min_score=min_score, children=children)
     try:
-        rad = read_radiograph(path)
+        rad = read_radiograph(path, children=children)
     except InputError as error:
         return Reading.not_answered(str(path), error)
     reading = reader.read_radiograph(rad, str(path), min_score=min_score)

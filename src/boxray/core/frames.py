@@ -43,6 +43,15 @@ class ScaleShift:
             1 / self.scale_x, 1 / self.scale_y, -self.shift_x / self.scale_x, -self.shift_y / self.scale_y
         )
 
+    def then(self, onward: ScaleShift) -> ScaleShift:
+        """This map, and `onward` from where it leads, as one."""
+        return ScaleShift(
+            self.scale_x * onward.scale_x,
+            self.scale_y * onward.scale_y,
+            self.shift_x * onward.scale_x + onward.shift_x,
+            self.shift_y * onward.scale_y + onward.shift_y,
+        )
+
     def apply(self, boxes_xyxy: FloatArray) -> FloatArray:
         """Boxes of the source frame in the target frame. Shape ``(N, 4)`` on both sides."""
         scale = np.array([self.scale_x, self.scale_y] * 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,6 +28,11 @@ class Detector(Protocol):
     def identity(self) -> ModelIdentity: ...
     def detect(self, rad: Radiograph, min_score: float | None = None) -> tuple[Detection, ...]:
         """Boxes in the radiograph's frame by falling score; None means the stored operating points."""
+
+    def detect_many(
+        self, radiographs: Iterable[Radiograph], min_score: float | None = None
+    ) -> Iterator[tuple[Detection, ...]]:
+        """What `detect` says to each, in order; only a few are held at a time, however many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,12 @@ class FixedDetector:
     def detect(self, rad: Radiograph, min_score: float | None = None) -> tuple[Detection, ...]:  # noqa: ARG002 - as the protocol has it
         """The detections it was made with, at or above `min_score`."""
         return tuple(det for det in self.detections if det.score >= (min_score or 0))
+
+    def detect_many(
+        self, radiographs: Iterable[Radiograph], min_score: float | None = None
+    ) -> Iterator[tuple[Detection, ...]]:
+        """The same for each of them."""
+        return (self.detect(rad, min_score) for rad in radiographs)
 
 
 @dataclass(frozen=True, slots=True)

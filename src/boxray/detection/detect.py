@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from boxray.core.ahead import in_order
 from boxray.core.arrays import FloatArray
-from boxray.core.boxes import Box, box_iou, clip_boxes, suppress
+from boxray.core.boxes import Box, box_iou, clip_boxes, cxcywh_to_xyxy, suppress
 from boxray.core.findings import LabelSpace
 from boxray.core.frames import Letterbox, ScaleShift
 from boxray.core.radiograph import Radiograph
@@ -40,10 +42,16 @@ class YoloDetector:
     label_space: LabelSpace
 
     @classmethod
-    def load(cls, weights: Path, engine: EngineName = "openvino") -> YoloDetector:
-        """From a card or a weight file beside it; the graph's hash is checked."""
+    def load(cls, weights: Path, engine: EngineName = "openvino", *, many: bool = False) -> YoloDetector:
+        """From a card or a weight file beside it; the graph's hash is checked.
+
+        Args:
+            weights: The card or the file.
+            engine: What runs the graph.
+            many: For `detect_many` or several threads, as `boxray.engines.open_session` says.
+        """
         card, graph = load_card(weights, check=".onnx")
-        return cls(card, open_session(graph, engine), card.space)
+        return cls(card, open_session(graph, engine, many=many), card.space)
 
     @property
     def assessed(self) -> tuple[str, ...]:
@@ -62,23 +70,54 @@ class YoloDetector:
             rad: Any size.
             min_score: The same for all findings; None means the stored operating points.
         """
-        picture = shrink(rad.pixels)
-        picture_wh = picture.shape[1], picture.shape[0]
-        letterbox = Letterbox.fit(picture_wh, self.card.side_px)
-        to_radiograph = ScaleShift.between(picture_wh, rad.size_wh)
-        square = letterbox_pixels(picture, letterbox)
-        batch = np.repeat(square[None, None], 3, axis=1).astype(np.float32)
+        batch, to_radiograph = prepare(rad, self.card.side_px)
         (output,) = self.session.run(batch).values()
         detections = []
         for finding in self.assessed:
             limit = self.card.thresholds[finding] if min_score is None else min_score
             boxes, scores = one_finding(output[0], self.label_space.index(finding), limit)
-            boxes = clip_boxes(to_radiograph.apply(letterbox.to_square.invert().apply(boxes)), rad.size_wh)
+            if not len(scores):
+                continue
+            corners = clip_boxes(to_radiograph.apply(boxes), rad.size_wh).tolist()
             detections += [
-                Detection(finding, float(score), Box(*map(float, box)))
-                for box, score in zip(boxes, scores, strict=True)
+                Detection(finding, score, Box(*box)) for box, score in zip(corners, scores.tolist(), strict=True)
             ]
         return tuple(sorted(detections, key=lambda det: -det.score))
+
+    def detect_many(
+        self, radiographs: Iterable[Radiograph], min_score: float | None = None
+    ) -> Iterator[tuple[Detection, ...]]:
+        """`detect` for one after the other, in order, by as many threads as the session has lanes.
+
+        Each thread prepares, runs and decodes a radiograph of its own, so that none waits for another. Only a
+        few radiographs are held at a time, however many there are.
+
+        Args:
+            radiographs: May be endless; taken, and so decoded if need be, in the caller's thread.
+            min_score: As for `detect`.
+
+        Raises:
+            ModelError: At the place of the radiograph whose output is not finite.
+        """
+        return in_order(lambda rad: self.detect(rad, min_score), radiographs, threads=self.session.lanes)
+
+
+def prepare(rad: Radiograph, side_px: int) -> tuple[FloatArray, ScaleShift]:
+    """What the network sees, and the way from its square back into the radiograph's frame.
+
+    Args:
+        rad: Any size.
+        side_px: Of the square.
+
+    Returns:
+        Float32 of shape ``(1, 3, S, S)`` in [0, 1] with three equal channels, and the map.
+    """
+    picture = shrink(rad.pixels)
+    picture_wh = picture.shape[1], picture.shape[0]
+    letterbox = Letterbox.fit(picture_wh, side_px)
+    batch = np.empty((1, 3, side_px, side_px), dtype=np.float32)
+    batch[:] = letterbox_pixels(picture, letterbox)
+    return batch, letterbox.to_square.invert().then(ScaleShift.between(picture_wh, rad.size_wh))
 
 
 def one_finding(output: FloatArray, index: int, min_score: float) -> tuple[FloatArray, FloatArray]:
@@ -97,12 +136,13 @@ def one_finding(output: FloatArray, index: int, min_score: float) -> tuple[Float
         Boxes of shape ``(N, 4)`` as x1, y1, x2, y2 and scores of shape ``(N,)``, by falling score.
     """
     scores = output[4 + index]
+    if not (scores >= min_score).any():  # at the operating points, most findings of most radiographs
+        return np.empty((0, 4)), np.empty(0)
     candidates = np.flatnonzero(scores >= min(min_score, LOWEST_SCORE))
     scores = scores[candidates].astype(np.float64)
-    centres, sides = output[:2, candidates].T.astype(np.float64), output[2:4, candidates].T.astype(np.float64)
-    boxes = np.hstack([centres - sides / 2, centres + sides / 2])
+    boxes = cxcywh_to_xyxy(output[:4, candidates].T.astype(np.float64))
     asked = np.flatnonzero(scores >= min_score)
-    kept = asked[suppress(boxes[asked], scores[asked], SAME_PLACE_IOU)[:MOST_BOXES]]
+    kept = asked[suppress(boxes[asked], scores[asked], SAME_PLACE_IOU, MOST_BOXES)]
     return _voted(boxes[kept], boxes, scores), scores[kept]
 
 

@@ -41,28 +41,44 @@ LOWEST_THRESHOLD = 0.05
 class TorchSession(Session):
     """The network itself as a session: what the exported graph must equal, and how training tensors are judged."""
 
-    def __init__(self, network: torch.nn.Module) -> None:
-        self._network = network
+    lanes = 1
+
+    def __init__(self, network: torch.nn.Module, device: str = "cpu") -> None:
+        self._network = network.to(device)
+        self._device = device
 
     def run(self, inputs: FloatArray) -> Mapping[str, FloatArray]:
         """One output, of shape ``(B, 4 + F, A)``."""
         import torch
 
         with torch.inference_mode():
-            return {"output": require_finite("output", self._network(torch.from_numpy(inputs)).numpy())}
+            output = self._network(torch.from_numpy(inputs).to(self._device)).cpu().numpy()
+        return {"output": require_finite("output", output)}
 
 
-def load_torch_detector(weights: Path, state: Path) -> YoloDetector:
+def load_torch_detector(weights: Path, state: Path, device: str = "cpu") -> YoloDetector:
     """A detector that runs the released `.safetensors` in torch.
 
     Args:
         weights: The tensors, with their card beside them.
         state: Folder for ultralytics' settings.
+        device: As torch names it; ``cuda`` for a GPU.
+
+    Raises:
+        ModelError: If a GPU is asked for and there is none.
     """
     card, tensors = load_card(weights, check=".safetensors")
     tame_ultralytics(state)
     network = build_network(card.architecture, len(card.space), read_tensors(tensors))
-    return YoloDetector(card, TorchSession(network), card.space)
+    return YoloDetector(card, TorchSession(network, _require_device(device)), card.space)
+
+
+def _require_device(device: str) -> str:
+    import torch
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"torch finds no GPU for {device!r} on this machine; take cpu")
+    return device
 
 
 def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int = FEWEST_TRAINING_BOXES) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from boxray.core.errors import InputError
 from boxray.core.radiograph import Radiograph
 from boxray.imaging.child import decoding_child
+from boxray.imaging.children import DecodingChildren
 from boxray.imaging.dicom import read_dicom
 from boxray.imaging.limits import MIN_SIDE_PX, require_file_size
 from boxray.imaging.picture import read_jpeg, read_png
@@ -21,7 +22,13 @@ from boxray.imaging.sniff import Kind, sniff
 _READERS = {Kind.DICOM: read_dicom, Kind.PNG: read_png, Kind.JPEG: read_jpeg}
 
 
-def read_radiograph(source: bytes | Path, *, check_polarity: bool = True, min_side_px: int = MIN_SIDE_PX) -> Radiograph:
+def read_radiograph(
+    source: bytes | Path,
+    *,
+    check_polarity: bool = True,
+    min_side_px: int = MIN_SIDE_PX,
+    children: DecodingChildren | None = None,
+) -> Radiograph:
     """Read a DICOM, PNG or JPEG file that may come from anybody.
 
     The bytes are decoded in a child process with limits on memory and time; if it dies, that file is
@@ -32,6 +39,7 @@ def read_radiograph(source: bytes | Path, *, check_polarity: bool = True, min_si
         source: The content of the file, or where it lies. Its name and suffix mean nothing.
         check_polarity: Refuse a picture whose bright and dark seem exchanged.
         min_side_px: Refuse less than this on either side.
+        children: Who decodes; None means the program's one child.
 
     Returns:
         The radiograph in the frame of the file's own pixels, EXIF orientation applied.
@@ -41,7 +49,7 @@ def read_radiograph(source: bytes | Path, *, check_polarity: bool = True, min_si
         TypeError: If `source` is neither bytes nor a Path.
     """
     data = file_content(source)
-    return decoding_child().decode(data, check_polarity=check_polarity, min_side_px=min_side_px)
+    return (children or decoding_child()).decode(data, check_polarity=check_polarity, min_side_px=min_side_px)
 
 
 def decode(data: bytes, *, check_polarity: bool = True, min_side_px: int = MIN_SIDE_PX) -> Radiograph:

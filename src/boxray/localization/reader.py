@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from boxray.classification.classify import CamClassifier
+from boxray.core.ahead import in_order
 from boxray.core.errors import InputError, ModelError, Outcome
 from boxray.core.findings import LabelSpace
 from boxray.core.protocols import Classified, Classifier, Detector
@@ -15,6 +17,7 @@ from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Agreement, Detection, Reading
 from boxray.detection.detect import YoloDetector
 from boxray.engines import EngineName
+from boxray.imaging.children import DecodingChildren
 from boxray.imaging.read import read_radiograph
 from boxray.localization.agreement import agree
 from boxray.weights import released_card
@@ -34,6 +37,8 @@ class Reader:
 
     detector: Detector | None
     classifier: Classifier | None
+    lanes: int = 1
+    """How many radiographs its models should work on at once when there are many."""
 
     def __post_init__(self) -> None:
         if self.detector is None and self.classifier is None:
@@ -48,19 +53,50 @@ class Reader:
         assert model is not None, "a reader without models cannot be made"
         return model.label_space
 
-    def read(self, source: bytes | Path, name: str, *, min_score: float | None = None) -> Reading:
+    def read(
+        self,
+        source: bytes | Path,
+        name: str,
+        *,
+        min_score: float | None = None,
+        children: DecodingChildren | None = None,
+    ) -> Reading:
         """Read one file. Bad input is refused and faults fail, each with a code; nothing is raised for it.
 
         Args:
             source: Content of the file, or where it lies.
             name: As the caller names it; it comes back in the reading.
             min_score: Of the detector, the same for all findings; None means its operating points.
+            children: Who decodes; None means the program's one child.
         """
         try:
-            rad = read_radiograph(source)
+            rad = read_radiograph(source, children=children)
         except InputError as error:
             return Reading.not_answered(name, error)
         return self.read_radiograph(rad, name, min_score=min_score)
+
+    def read_many(
+        self, files: Iterable[tuple[bytes | Path, str]], *, min_score: float | None = None
+    ) -> Iterator[Reading]:
+        """`read` for one file after the other, in order; decoding and the models overlap.
+
+        A reading holds maps as large as its radiograph: take each and let it go. Only a few are made ahead.
+
+        Args:
+            files: Content or place, and name, of each. May be endless.
+            min_score: As for `read`.
+        """
+        with DecodingChildren(self.lanes) as children:
+
+            def read(file: tuple[bytes | Path, str]) -> Reading:
+                return self.read(*file, min_score=min_score, children=children)
+
+            yield from in_order(read, files, threads=self.threads)
+
+    @property
+    def threads(self) -> int:
+        """How many should read at once: one more than lanes, as one waits for its file to be decoded."""
+        return self.lanes + 1
 
     def read_radiograph(self, rad: Radiograph, name: str, *, min_score: float | None = None) -> Reading:
         """The same for a radiograph that is decoded already."""
@@ -109,12 +145,17 @@ class Reader:
         return tuple(rows)
 
 
-def released_reader(engine: EngineName = "openvino", only: Only | None = None) -> Reader:
+def released_reader(engine: EngineName = "openvino", only: Only | None = None, *, many: bool = False) -> Reader:
     """A reader of the weights that the project releases.
+
+    Args:
+        engine: What runs both graphs.
+        only: The one model that is wanted.
+        many: For `Reader.read_many` or several threads: see `boxray.engines.open_session`.
 
     Raises:
         ModelError: If weights are missing, or are not what their card says.
     """
-    detector = None if only == "classifier" else YoloDetector.load(released_card("detection"), engine)
-    classifier = None if only == "detector" else CamClassifier.load(released_card("classification"), engine)
-    return Reader(detector, classifier)
+    detector = None if only == "classifier" else YoloDetector.load(released_card("detection"), engine, many=many)
+    classifier = None if only == "detector" else CamClassifier.load(released_card("classification"), engine, many=many)
+    return Reader(detector, classifier, max(model.session.lanes for model in (detector, classifier) if model))

@@ -1,0 +1,408 @@
+"""How fast radiographs become boxes: `make bench BENCH=detection`, or this file with --help.
+
+In one run: every engine against `ultralytics` predict with the same weights and pictures, from decoded pixels and from
+PNG files; the network alone against the matrix-product limit of the same machine; memory; training against stock.
+No test: it asserts nothing. Pictures are those of a built set where there is one, else the bundled examples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import yaml
+from rich.console import Console
+from rich.progress import track as rich_track
+from rich.table import Table
+
+from boxray.cli.demo import examples
+from boxray.core.ahead import in_order
+from boxray.core.errors import BoxrayError, InputError
+from boxray.core.radiograph import Radiograph
+from boxray.data.manifest import Manifest
+from boxray.data.split import Split
+from boxray.data.yolo_files import write_yolo_files
+from boxray.detection.load import ENGINES, load_detector
+from boxray.detection.quantize import spread
+from boxray.detection.recipe import DetectionRecipe
+from boxray.detection.train import train
+from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
+from boxray.engines import Session
+from boxray.imaging.read import decode
+from boxray.localization.reader import Reader
+from boxray.tensors import read_tensors, write_graph, write_tensors
+from boxray.weights import load_card, released_card, save_card
+
+BUSY = 0.5
+"""A load above this at the start: something else computes too, and the figures are lower than they could be."""
+ROUNDS = 5
+EPOCHS = 3
+PICTURES = 100
+"""At most so many different ones are held; more images are these again."""
+EVERYBODY = Console(width=120)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options."""
+
+    data: Path
+    images: int
+    grow: int
+    train_images: int
+    train_side: int
+    architecture: str | None
+    side: int | None
+    engines: tuple[str, ...]
+
+
+def asked() -> Asked:
+    parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parse.add_argument("--data", type=Path, default=Path("data/built/real"), help="a built set, if there is one")
+    parse.add_argument("--images", type=int, default=100, help="read per engine")
+    parse.add_argument("--grow", type=int, default=1000, help="images of the memory's second look; 0 skips it")
+    parse.add_argument("--train-images", type=int, default=100, help="of an epoch; 0 skips the training")
+    parse.add_argument("--train-side", type=int, default=320, help="pixels of the training's square")
+    parse.add_argument("--architecture", help="such as yolov8s: random weights instead of the released ones")
+    parse.add_argument("--side", type=int, help="pixels of its square; needs --architecture")
+    parse.add_argument("--engines", nargs="+", default=ENGINES, choices=ENGINES)
+    options = parse.parse_args()
+    if options.side and not options.architecture:
+        parse.error("--side needs --architecture: released weights have a square of their own")
+    return Asked(**{**vars(options), "engines": tuple(options.engines)})
+
+
+def track(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
+    return rich_track(items, what, total, console=EVERYBODY, transient=True)
+
+
+# --- weights and pictures ---------------------------------------------------------------------------------
+
+
+def weights_of(options: Asked, folder: Path) -> Path:
+    """The released card, or one of an untrained network, whose speed is the same."""
+    if options.architecture is None:
+        return released_card("detection")
+    from ultralytics.nn.tasks import DetectionModel
+
+    released = load_card(released_card("detection"), check=".onnx")[0]
+    side_px = options.side or released.side_px
+    torch.manual_seed(0)
+    untrained = DetectionModel(f"{options.architecture}.yaml", nc=len(released.space), verbose=False)
+    name = f"{options.architecture}-untrained"
+    write_tensors(untrained.state_dict(), folder / f"{name}.safetensors")
+    network = build_network(options.architecture, len(released.space), read_tensors(folder / f"{name}.safetensors"))
+    write_graph(network, side_px, ["output"], folder / f"{name}.onnx")
+    changes = {"name": name, "architecture": options.architecture, "side_px": side_px}
+    return save_card(released.model_copy(update=changes), folder)
+
+
+def pictures_of(options: Asked, folder: Path) -> list[Path]:
+    """PNG files: of the built set's test part, or of the examples that are not refused."""
+    if (options.data / "manifest.json").is_file():
+        part = spread(Manifest.load(options.data).part(Split.TEST), min(options.images, PICTURES))
+        return [options.data / picture for picture in part.images["picture"]]
+    files = []
+    for example in examples():
+        try:
+            rad = decode(example.read_bytes())
+        except InputError:
+            continue
+        files.append(folder / f"{example.stem}.png")
+        cv2.imwrite(str(files[-1]), np.round(rad.pixels * 255).astype(np.uint8))
+    return files
+
+
+def grey(path: Path) -> np.ndarray:
+    pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert pixels is not None
+    return pixels
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def stock_yolo(weights: Path) -> Any:
+    """ultralytics' own object with our tensors in it."""
+    from ultralytics import YOLO
+    from ultralytics.nn.tasks import DetectionModel
+
+    card, tensors = load_card(weights, check=".safetensors")
+    network = DetectionModel(f"{card.architecture}.yaml", nc=len(card.space), verbose=False)
+    network.load_state_dict(read_tensors(tensors), strict=True)
+    yolo = YOLO(f"{card.architecture}.yaml", verbose=False)
+    network.args, network.task, network.names = yolo.model.args, "detect", dict(enumerate(card.space.keys))
+    yolo.model = network.float().eval()
+    return yolo
+
+
+def per_second(images: int, results: Iterable[object]) -> float:
+    """Images per second, the first tenth (start, compiling, caches) not counted."""
+    warm = max(1, images // 10)
+    start = 0.0
+    for number, _ in enumerate(results, start=1):
+        if number == warm:
+            start = perf_counter()
+    return (images - warm) / (perf_counter() - start)
+
+
+def reading(options: Asked, weights: Path, files: list[Path], state: Path) -> None:
+    card = load_card(weights, check=".onnx")[0]
+    n = options.images
+    pixels = [grey(file) for file in files]
+    radiographs = [Radiograph(picture.astype(np.float32) / 255) for picture in pixels]
+    colour = [cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) for picture in pixels]
+    table = Table("", "pixels → boxes, images/s", "times", "PNG files → boxes, images/s", "times")
+    table.title = f"{card.name}, {card.side_px} px, {n} images of {len(files)} pictures"
+
+    stock = stock_yolo(weights)
+    settings: dict[str, Any] = {"imgsz": card.side_px, "conf": 0.05, "device": "cpu", "verbose": False}
+    by_pixels = per_second(n, (stock.predict(p, **settings) for p in track(islice(cycle(colour), n), "ultralytics", n)))
+    named = [str(file) for file in islice(cycle(files), n)]
+    by_file = per_second(n, (stock.predict(f, **settings) for f in track(named, "ultralytics, files", n)))
+    table.add_row("ultralytics predict, torch", f"{by_pixels:.1f}", "1", f"{by_file:.1f}", "1")
+    del stock
+    for engine in options.engines:
+        try:
+            detector = load_detector(weights, engine, state, many=True)
+        except BoxrayError as error:
+            table.add_row(engine, f"not here: {error}")
+            continue
+        ours = per_second(n, detector.detect_many(track(islice(cycle(radiographs), n), engine, n), 0.05))
+        reader = Reader(detector, None, detector.session.lanes)
+        named_files = ((file, "x") for file in islice(cycle(files), n))
+        ours_by_file = per_second(n, track(reader.read_many(named_files, min_score=0.05), f"{engine}, files", n))
+        table.add_row(
+            f"{engine} ({detector.session.lanes} lanes)",
+            f"{ours:.1f}",
+            f"{ours / by_pixels:.1f}",
+            f"{ours_by_file:.1f}",
+            f"{ours_by_file / by_file:.1f}",
+        )
+    EVERYBODY.print(table)
+    EVERYBODY.print("Files are decoded in child processes with limits by boxray, by OpenCV unguarded in ultralytics.\n")
+
+
+# --- the network alone against the machine's limit ----------------------------------------------------------
+
+
+def seconds(job: Callable[[], object]) -> float:
+    """Best of some runs after one to warm up: what the machine can do when nothing else asks for it."""
+    job()
+    runs = []
+    for _ in range(ROUNDS):
+        start = perf_counter()
+        job()
+        runs.append(perf_counter() - start)
+    return min(runs)
+
+
+def openvino_product(precision: str, side: int) -> Callable[[], object]:
+    import openvino
+    from openvino import opset13 as op
+
+    left = op.parameter([side, side], np.float32)
+    right = op.constant(np.random.default_rng(0).random((side, side), dtype=np.float32))
+    model = openvino.Model([op.matmul(left, right, False, False)], [left])
+    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    compiled = openvino.Core().compile_model(model, "CPU", hints)
+    values = np.random.default_rng(1).random((side, side), dtype=np.float32)
+    return lambda: compiled(values)
+
+
+def matrix_products(side: int = 2048) -> dict[str, float]:
+    """GFLOP/s of a matrix product by whoever is good at it, by name."""
+    import openvino
+
+    a = np.random.default_rng(0).random((side, side), dtype=np.float32)
+    t = torch.from_numpy(a)
+    jobs: dict[str, Callable[[], object]] = {
+        "numpy f32": lambda: a @ a,
+        "torch f32": lambda: t @ t,
+        "OpenVINO f32": openvino_product("f32", side),
+    }
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        jobs["OpenVINO bf16"] = openvino_product("bf16", side)
+    return {name: 2 * side**3 / seconds(job) / 1e9 for name, job in jobs.items()}
+
+
+def network_gflop(weights: Path) -> float:
+    """Of one image, as ultralytics itself counts."""
+    from ultralytics.utils.torch_utils import get_flops
+
+    card, tensors = load_card(weights, check=".safetensors")
+    return float(get_flops(build_network(card.architecture, len(card.space), read_tensors(tensors)), card.side_px))
+
+
+def per_image(session: Session, side_px: int) -> float:
+    """Seconds per image of the network alone, all lanes busy."""
+    batch = np.random.default_rng(0).random((1, 3, side_px, side_px), dtype=np.float32)
+    n = 4 * session.lanes
+
+    def job() -> None:
+        for _ in in_order(session.run, [batch] * n, threads=session.lanes):
+            pass
+
+    return seconds(job) / n
+
+
+def limit(options: Asked, weights: Path, state: Path) -> None:
+    limits = matrix_products()
+    gflop, side_px = network_gflop(weights), load_card(weights, check=".onnx")[0].side_px
+    took = {}
+    for engine in options.engines:
+        try:
+            one, many = (load_detector(weights, engine, state, many=many).session for many in (False, True))
+        except BoxrayError:
+            continue
+        took[engine] = per_image(one, side_px), per_image(many, side_px)
+    limits = {name: max(value, limits[name]) for name, value in matrix_products().items()}  # a busy moment counts once
+    best = max(value for name, value in limits.items() if name.endswith("f32"))
+    table = Table("", "one at a time, ms", "all lanes, ms/image", "GFLOP/s", "of the limit")
+    said = ", ".join(f"{name} {value:.0f}" for name, value in limits.items())
+    table.title = f"{gflop:.1f} GFLOP a picture; matrix product, GFLOP/s: {said}"
+    for engine, (alone, together) in took.items():
+        bf16 = limits.get("OpenVINO bf16", 0.0) if engine in ("openvino", "openvino-bf16") else 0.0
+        reached = gflop / min(alone, together)
+        # An int8 product has another limit, which numpy and torch cannot tell.
+        share = "" if engine.endswith(("int8", "cuda", "tensorrt")) else f"{reached / (bf16 or best):.0%}"
+        table.add_row(engine, f"{1e3 * alone:.1f}", f"{1e3 * together:.1f}", f"{reached:.0f}", share)
+    EVERYBODY.print(table)
+
+
+# --- memory -------------------------------------------------------------------------------------------------
+
+
+def memory(options: Asked, weights: Path, files: list[Path]) -> None:
+    few = max(1, min(100, options.grow // 10))
+    script = Path(__file__).with_name("memory_of_reading.py")
+    command = [sys.executable, script, weights, few, options.grow, *files]
+    with EVERYBODY.status(f"memory of reading {options.grow} images"):
+        said = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True).stdout
+    first, last, most = json.loads(said)
+    EVERYBODY.print(
+        f"Memory of reading files with openvino: {first:.0f} MiB after {few}, {last:.0f} MiB after {options.grow} "
+        f"images ({last - first:+.0f}); at the most {most:.0f} MiB, the decoding children not counted.\n"
+    )
+
+
+# --- training -----------------------------------------------------------------------------------------------
+
+
+def small_set(options: Asked, folder: Path) -> Manifest:
+    """A built set of some training images, copied: ultralytics leaves caches beside the labels."""
+    part = spread(Manifest.load(options.data).part(Split.TRAIN), options.train_images)
+    small = Manifest(folder, part.label_space, part.images, part.boxes)
+    for picture in part.images["picture"]:
+        (folder / picture).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(options.data / picture, folder / picture)
+    write_yolo_files(small)
+    small.save({})
+    content = {"train": str(folder / "train.txt"), "val": str(folder / "train.txt")}
+    names = {"names": dict(enumerate(small.label_space.keys))}
+    (folder / "data.yaml").write_text(yaml.safe_dump(content | names), encoding="utf-8")
+    return small
+
+
+def training_speed(job: Callable[[], object]) -> float:
+    """Images per second of the best epoch but the first, as ultralytics' own trainer goes through them.
+
+    It calls what stands in its default callbacks, and our trainer is made of it: both are timed at the same places.
+    """
+    from ultralytics.utils.callbacks.base import default_callbacks
+
+    speeds: list[float] = []
+    begun: list[float] = []
+
+    def begin(_trainer: Any) -> None:
+        begun.append(perf_counter())
+
+    def end(trainer: Any) -> None:
+        speeds.append(len(trainer.train_loader.dataset) / (perf_counter() - begun[-1]))
+
+    default_callbacks["on_train_epoch_start"].append(begin)
+    default_callbacks["on_train_epoch_end"].append(end)
+    try:
+        job()
+    finally:
+        default_callbacks["on_train_epoch_start"].remove(begin)
+        default_callbacks["on_train_epoch_end"].remove(end)
+    return max(speeds[1:])
+
+
+def training(options: Asked, weights: Path, folder: Path) -> None:
+    if not (options.data / "manifest.json").is_file():
+        EVERYBODY.print("Training: skipped, there is no built set to train on (--data).")
+        return
+    from ultralytics import YOLO
+
+    architecture = load_card(weights, check=".onnx")[0].architecture
+    n = len(small_set(options, folder).images)
+    batch = 16
+
+    def ours() -> None:
+        stage = {"side_px": options.train_side, "epochs": EPOCHS, "lr": 0.001}
+        content = {"architecture": architecture, "data": folder, "stages": (stage,), "batch": batch}
+        train(DetectionRecipe.model_validate(content), "bench", runs=folder / "runs")
+
+    def stock() -> None:
+        YOLO(f"{architecture}.yaml", verbose=False).train(
+            data=str(folder / "data.yaml"),
+            epochs=EPOCHS,
+            close_mosaic=0,  # as in all but the last ten epochs of a training
+            imgsz=options.train_side,
+            batch=batch,
+            device="cpu",
+            val=False,
+            plots=False,
+            verbose=False,
+            project=str(folder / "stock"),
+        )
+
+    title = f"training {architecture}, {n} images of {options.train_side} px, batch {batch}, CPU"
+    table = Table("", "images/s", "times", title=title, min_width=len(title))
+    with EVERYBODY.status("training, stock"):
+        theirs = training_speed(stock)
+    with EVERYBODY.status("training, boxray"):
+        own = training_speed(ours)
+    table.add_row("ultralytics", f"{theirs:.1f}", "1")
+    table.add_row("boxray", f"{own:.1f}", f"{own / theirs:.2f}")
+    EVERYBODY.print(table)
+
+
+def main() -> None:
+    """Print the tables."""
+    options = asked()
+    load = os.getloadavg()[0]
+    EVERYBODY.print(f"{os.cpu_count()} cores, load {load:.1f} at the start")
+    if load > BUSY:
+        EVERYBODY.print("[bold]The machine is busy: these figures are no statement about boxray or ultralytics.")
+    torch.set_num_threads(os.cpu_count() or 1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tame_ultralytics(folder / "state")
+        weights, files = weights_of(options, folder), pictures_of(options, folder)
+        reading(options, weights, files, folder / "state")
+        limit(options, weights, folder / "state")
+        if options.grow:
+            memory(options, weights, files)
+        if options.train_images:
+            training(options, weights, folder / "set")
+
+
+if __name__ == "__main__":
+    main()
