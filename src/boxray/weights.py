@@ -16,6 +16,7 @@ from boxray.core.bench import bench_folder
 from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
 from boxray.core.reading import ModelIdentity
+from boxray.runs.recipe import Clahe
 
 
 class _Strict(BaseModel):
@@ -40,13 +41,6 @@ class OperatingPoint(_Strict):
     threshold: float
     chosen: str
     """How, and on how much."""
-
-
-class ClaheSetting(_Strict):
-    """How the radiograph was equalized before the classifier saw it."""
-
-    clip: float
-    tiles: int
 
 
 class Quantized(_Strict):
@@ -78,8 +72,8 @@ class ModelCard(_Strict):
     assessed: tuple[str, ...]
     """Findings it was trained to answer. All others are *not assessed*, never *absent*."""
     side_px: int
-    clahe: ClaheSetting | None = None
-    """Classifier only."""
+    clahe: Clahe | None = None
+    """None leaves the shades as they are."""
     operating_points: dict[str, OperatingPoint]
     calibration: dict[str, tuple[float, float]] = {}
     """Classifier only: per finding slope and offset of the logit, so that sigmoid gives a probability."""

@@ -8,6 +8,8 @@ from boxray.core.errors import ModelError
 from boxray.core.frames import Letterbox
 from boxray.core.radiograph import Radiograph
 from boxray.detection.detect import YoloDetector, one_finding
+from boxray.imaging.clahe import clahe
+from boxray.runs.recipe import Clahe
 from boxray.weights import ModelCard, OperatingPoint, Provenance
 from making import label_space
 
@@ -85,6 +87,17 @@ def test_the_network_sees_three_equal_channels_on_grey_ground() -> None:
     assert (session.asked[0, 0] == session.asked[0, 2]).all()
     assert session.asked[0, 0, 0, 0] == pytest.approx(114 / 255)
     assert session.asked[0, 0, SIDE // 2, SIDE // 2] == pytest.approx(0.5)
+
+
+def test_a_film_is_equalized_before_the_network_if_the_card_says_so() -> None:
+    session = Says()
+    film = Radiograph(np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32))
+    weights = card(fluid=0.5, heart=0.5).model_copy(update={"clahe": Clahe(clip=3.0, tiles=4)})
+
+    YoloDetector(weights, session, SPACE).detect(film)
+
+    assert session.asked is not None
+    np.testing.assert_array_equal(session.asked[0, 0], clahe(film, 3.0, 4))
 
 
 def test_a_finding_that_was_never_trained_with_boxes_is_never_reported() -> None:

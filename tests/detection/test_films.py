@@ -15,9 +15,10 @@ from boxray.data.presence import Rule
 from boxray.data.split import Split
 from boxray.detection.films import FilmSet, TrainingImages, collate, read_film
 from boxray.detection.partial_loss import anchor_weights, film_under
-from boxray.detection.recipe import Clahe, DetectionRecipe
+from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.square import detector_square
 from boxray.imaging.clahe import clahe
+from boxray.runs.recipe import Clahe
 from built import SQUARE_XYXY, build_tiny_set, image_row, manifest_of
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")

@@ -7,10 +7,12 @@ import pytest
 
 from boxray.cli.demo import examples
 from boxray.core.errors import InputError
+from boxray.core.frames import Letterbox
 from boxray.core.radiograph import Radiograph
-from boxray.detection import detect
+from boxray.detection import square as square_room
 from boxray.detection.load import ENGINES, load_detector
 from boxray.detection.parity import NoParity, Parity, compare, measure_parity, raw_outputs
+from boxray.imaging.letterbox import letterbox_pixels
 from boxray.imaging.read import decode
 from boxray.imaging.shrink import shrink
 from boxray.weights import released_card
@@ -99,29 +101,26 @@ def test_every_float32_engine_says_of_the_examples_what_torch_says_behind_ultral
     assert row.iou > IOU
 
 
-def in_the_corner(pixels: np.ndarray, letterbox: detect.Letterbox) -> np.ndarray:
-    right = detect_letterbox_pixels(pixels, letterbox)
+def in_the_corner(pixels: np.ndarray, letterbox: Letterbox) -> np.ndarray:
+    right = letterbox_pixels(pixels, letterbox)
     return np.roll(right, (-letterbox.top, -letterbox.left), axis=(0, 1))
 
 
-def on_black(pixels: np.ndarray, letterbox: detect.Letterbox) -> np.ndarray:
+def on_black(pixels: np.ndarray, letterbox: Letterbox) -> np.ndarray:
     square = np.zeros((letterbox.side_px, letterbox.side_px), np.float32)
     left, top, (width, height) = letterbox.left, letterbox.top, letterbox.inner_wh
-    square[top : top + height, left : left + width] = detect_letterbox_pixels(pixels, letterbox)[
+    square[top : top + height, left : left + width] = letterbox_pixels(pixels, letterbox)[
         top : top + height, left : left + width
     ]
     return square
 
 
-def mirrored(pixels: np.ndarray, letterbox: detect.Letterbox) -> np.ndarray:
-    return np.ascontiguousarray(detect_letterbox_pixels(pixels, letterbox)[:, ::-1])
+def mirrored(pixels: np.ndarray, letterbox: Letterbox) -> np.ndarray:
+    return np.ascontiguousarray(letterbox_pixels(pixels, letterbox)[:, ::-1])
 
 
-def in_255(pixels: np.ndarray, letterbox: detect.Letterbox) -> np.ndarray:
-    return detect_letterbox_pixels(pixels, letterbox) * 255
-
-
-detect_letterbox_pixels = detect.letterbox_pixels
+def in_255(pixels: np.ndarray, letterbox: Letterbox) -> np.ndarray:
+    return letterbox_pixels(pixels, letterbox) * 255
 
 
 @pytest.mark.parametrize("wrong", [in_the_corner, on_black, mirrored, in_255], ids=lambda wrong: wrong.__name__)
@@ -129,7 +128,7 @@ def test_a_wrong_letterbox_is_not_at_parity(
     wrong, radiographs: list[Radiograph], reference: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector = load_detector(released_card("detection"), "openvino-f32", tmp_path)
-    monkeypatch.setattr(detect, "letterbox_pixels", wrong)
+    monkeypatch.setattr(square_room, "letterbox_pixels", wrong)
 
     row = compare("wrong", reference, raw_outputs(detector, radiographs))
 

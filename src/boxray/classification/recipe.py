@@ -7,14 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from boxray.runs.recipe import StrictModel
-
-
-class Clahe(StrictModel):
-    """Contrast-limited adaptive histogram equalization (Zuiderveld, 1994) before the network."""
-
-    clip: float = Field(default=2.0, gt=0)
-    tiles: int = Field(default=8, ge=1)
+from boxray.runs.recipe import Clahe, StrictModel
 
 
 class ClassificationRecipe(StrictModel):

@@ -19,7 +19,7 @@ from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.tensors import read_tensors, write_graph, write_tensors
-from boxray.weights import ClaheSetting, ModelCard, OperatingPoint, Provenance, save_card
+from boxray.weights import ModelCard, OperatingPoint, Provenance, save_card
 
 FEWEST_POSITIVES = 8
 """With fewer positives in the validation part nothing is calibrated on them."""
@@ -58,7 +58,7 @@ def release(run: Path, name: str, version: str, out: Path) -> Path:
         label_space=trained["label_space"],
         assessed=tuple(trained["findings"]),
         side_px=recipe.side_px,
-        clahe=ClaheSetting(clip=recipe.clahe.clip, tiles=recipe.clahe.tiles),
+        clahe=recipe.clahe,
         operating_points={},
         trained_on=Provenance(
             sources=tuple(trained["sources"]),

@@ -15,8 +15,8 @@ from boxray.core.findings import LabelSpace
 from boxray.core.frames import Letterbox, ScaleShift
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Detection, ModelIdentity
+from boxray.detection.square import detector_square
 from boxray.engines import EngineName, Session, open_session
-from boxray.imaging.letterbox import letterbox_pixels
 from boxray.imaging.shrink import shrink
 from boxray.weights import ModelCard, load_card
 
@@ -70,7 +70,7 @@ class YoloDetector:
             rad: Any size.
             min_score: The same for all findings; None means the stored operating points.
         """
-        batch, to_radiograph = prepare(rad, self.card.side_px)
+        batch, to_radiograph = prepare(rad, self.card)
         (output,) = self.session.run(batch).values()
         detections = []
         for finding in self.assessed:
@@ -102,21 +102,22 @@ class YoloDetector:
         return in_order(lambda rad: self.detect(rad, min_score), radiographs, threads=self.session.lanes)
 
 
-def prepare(rad: Radiograph, side_px: int) -> tuple[FloatArray, ScaleShift]:
+def prepare(rad: Radiograph, card: ModelCard) -> tuple[FloatArray, ScaleShift]:
     """What the network sees, and the way from its square back into the radiograph's frame.
 
     Args:
         rad: Any size.
-        side_px: Of the square.
+        card: Says how large the square is, and whether films are equalized.
 
     Returns:
         Float32 of shape ``(1, 3, S, S)`` in [0, 1] with three equal channels, and the map.
     """
     picture = shrink(rad.pixels)
     picture_wh = picture.shape[1], picture.shape[0]
-    letterbox = Letterbox.fit(picture_wh, side_px)
-    batch = np.empty((1, 3, side_px, side_px), dtype=np.float32)
-    batch[:] = letterbox_pixels(picture, letterbox)
+    letterbox = Letterbox.fit(picture_wh, card.side_px)
+    clahe = None if card.clahe is None else (card.clahe.clip, card.clahe.tiles)
+    batch = np.empty((1, 3, card.side_px, card.side_px), dtype=np.float32)
+    batch[:] = detector_square(picture, letterbox, clahe)
     return batch, letterbox.to_square.invert().then(ScaleShift.between(picture_wh, rad.size_wh))
 
 

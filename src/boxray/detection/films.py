@@ -17,9 +17,10 @@ from boxray.core.frames import Letterbox
 from boxray.data.manifest import CORNERS, Manifest
 from boxray.detection.intensity import vary_shades
 from boxray.detection.mosaic import MOST_FILMS, Film, Picture, alone, compose, four, random_map
-from boxray.detection.recipe import Clahe, DetectionRecipe
+from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.square import film_pixels
 from boxray.detection.weighting import cell_weights, present_cells, showings
+from boxray.runs.recipe import Clahe
 
 if TYPE_CHECKING:
     import torch

@@ -74,7 +74,7 @@ def measure_parity(
 
 def raw_outputs(detector: YoloDetector, radiographs: Sequence[Radiograph]) -> list[FloatArray]:
     """What the network says before anything is chosen: per radiograph shape ``(4 + F, A)``."""
-    return [next(iter(detector.session.run(prepare(rad, detector.card.side_px)[0]).values()))[0] for rad in radiographs]
+    return [next(iter(detector.session.run(prepare(rad, detector.card)[0]).values()))[0] for rad in radiographs]
 
 
 def compare(engine: str, expected: Sequence[FloatArray], found: Sequence[FloatArray]) -> Parity:

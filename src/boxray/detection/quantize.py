@@ -3,7 +3,7 @@
 Activations get the range that they have on real radiographs of the validation part, weights one scale per
 channel. Only convolutions become int8, and of those not the one that turns the distribution of an edge into
 its distance. The graph has QuantizeLinear and DequantizeLinear pairs (QDQ), so that every engine reads it.
-See docs/decisions/0010.
+See docs/decisions/0009.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from boxray.data.split import Split
 from boxray.detection.detect import YoloDetector, prepare
 from boxray.detection.evaluate import evaluate
 from boxray.detection.load import int8_card
-from boxray.weights import Quantized, load_card, save_card
+from boxray.weights import ModelCard, Quantized, load_card, save_card
 
 KEPT_FLOAT = "/dfl/"
 """In a node's name: the convolution of the distribution focal loss, a weighted mean whose weights are 0 to 15."""
@@ -56,19 +56,19 @@ def quantize(
     out = int8_card(weights)
     out.parent.mkdir(exist_ok=True)
     radiographs = (chosen.radiograph(picture) for picture in chosen.images["picture"])
-    write_int8(graph, _watched(radiographs, progress), card.side_px, out.with_suffix(".onnx"))
+    write_int8(graph, _watched(radiographs, progress), card, out.with_suffix(".onnx"))
     quantized = Quantized(of=card.identity().sha256, calibrated_on=len(chosen.images), fingerprint=manifest.fingerprint)
     changes = {"name": out.stem, "quantized": quantized}
     return save_card(card.model_copy(update=changes), out.parent)
 
 
-def write_int8(graph: Path, radiographs: Iterable[Radiograph], side_px: int, out: Path) -> None:
+def write_int8(graph: Path, radiographs: Iterable[Radiograph], card: ModelCard, out: Path) -> None:
     """Write the int8 graph of `graph`; it appears whole or not at all.
 
     Args:
         graph: A float32 ONNX graph.
         radiographs: That set the ranges of the activations; at least one.
-        side_px: Of the network's square.
+        card: Of the graph.
         out: The file.
 
     Raises:
@@ -87,7 +87,7 @@ def write_int8(graph: Path, radiographs: Iterable[Radiograph], side_px: int, out
         quantize_static(
             str(plain),
             str(made),
-            _Inputs(network.input[0].name, radiographs, side_px),
+            _Inputs(network.input[0].name, radiographs, card),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             nodes_to_exclude=[node.name for node in network.node if KEPT_FLOAT in node.name],
@@ -153,9 +153,9 @@ def _watched(radiographs: Iterable[Radiograph], progress: Callable[[], None]) ->
 class _Inputs:
     """What ONNX Runtime asks for the next input until there is none."""
 
-    def __init__(self, name: str, radiographs: Iterable[Radiograph], side_px: int) -> None:
+    def __init__(self, name: str, radiographs: Iterable[Radiograph], card: ModelCard) -> None:
         self._name = name
-        self._batches = (prepare(rad, side_px)[0] for rad in radiographs)
+        self._batches = (prepare(rad, card)[0] for rad in radiographs)
 
     def get_next(self) -> dict[str, FloatArray] | None:
         batch = next(self._batches, None)

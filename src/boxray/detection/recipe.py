@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from boxray.runs.recipe import StrictModel
+from boxray.runs.recipe import Clahe, StrictModel
 
 
 class Stage(StrictModel):
@@ -42,13 +42,6 @@ class Augment(StrictModel):
     degrees: float = Field(default=5.0, ge=0, le=20)
     translate: float = Field(default=0.08, ge=0, le=0.5)
     scale: float = Field(default=0.2, ge=0, lt=1)
-
-
-class Clahe(StrictModel):
-    """Contrast-limited adaptive histogram equalization (Zuiderveld, 1994) of each film, in training as in reading."""
-
-    clip: float = Field(default=2.0, gt=0)
-    tiles: int = Field(default=8, ge=1)
 
 
 class DetectionRecipe(StrictModel):

@@ -122,6 +122,7 @@ def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int 
         label_space=trained["label_space"],
         assessed=assessed_findings(trained, fewest_boxes),
         side_px=side_px,
+        clahe=recipe.clahe,
         operating_points={},
         trained_on=Provenance(
             sources=tuple(trained["sources"]),

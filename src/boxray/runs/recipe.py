@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from boxray.core.bench import bench_folder
 from boxray.core.errors import RecipeError
@@ -19,6 +19,13 @@ class StrictModel(BaseModel):
     """The base of recipes: no unknown key, no later change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Clahe(StrictModel):
+    """Contrast-limited adaptive histogram equalization (Zuiderveld, 1994) of each film, in training as in reading."""
+
+    clip: float = Field(default=2.0, gt=0)
+    tiles: int = Field(default=8, ge=1)
 
 
 RecipeType = TypeVar("RecipeType", bound=StrictModel)
