@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,10 +23,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-import yaml
 from rich.console import Console
 from rich.progress import track as rich_track
 from rich.table import Table
+from stock_training import copied_set
 
 from boxray.cli.demo import examples
 from boxray.core.ahead import in_order
@@ -35,7 +34,6 @@ from boxray.core.errors import BoxrayError, InputError
 from boxray.core.radiograph import Radiograph
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
-from boxray.data.yolo_files import write_yolo_files
 from boxray.detection.load import ENGINES, load_detector
 from boxray.detection.quantize import spread
 from boxray.detection.recipe import DetectionRecipe
@@ -303,21 +301,6 @@ def memory(options: Asked, weights: Path, files: list[Path]) -> None:
 # --- training -----------------------------------------------------------------------------------------------
 
 
-def small_set(options: Asked, folder: Path) -> Manifest:
-    """A built set of some training images, copied: ultralytics leaves caches beside the labels."""
-    part = spread(Manifest.load(options.data).part(Split.TRAIN), options.train_images)
-    small = Manifest(folder, part.label_space, part.images, part.boxes)
-    for picture in part.images["picture"]:
-        (folder / picture).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(options.data / picture, folder / picture)
-    write_yolo_files(small)
-    small.save({})
-    content = {"train": str(folder / "train.txt"), "val": str(folder / "train.txt")}
-    names = {"names": dict(enumerate(small.label_space.keys))}
-    (folder / "data.yaml").write_text(yaml.safe_dump(content | names), encoding="utf-8")
-    return small
-
-
 def training_speed(job: Callable[[], object]) -> float:
     """Images per second of the best epoch but the first, as ultralytics' own trainer goes through them.
 
@@ -351,7 +334,8 @@ def training(options: Asked, weights: Path, folder: Path) -> None:
     from ultralytics import YOLO
 
     architecture = load_card(weights, check=".onnx")[0].architecture
-    n = len(small_set(options, folder).images)
+    part = spread(Manifest.load(options.data).part(Split.TRAIN), options.train_images)
+    data, n = copied_set(part, folder), len(part.images)
     batch = 16
 
     def ours() -> None:
@@ -361,7 +345,7 @@ def training(options: Asked, weights: Path, folder: Path) -> None:
 
     def stock() -> None:
         YOLO(f"{architecture}.yaml", verbose=False).train(
-            data=str(folder / "data.yaml"),
+            data=str(data),
             epochs=EPOCHS,
             close_mosaic=0,  # as in all but the last ten epochs of a training
             imgsz=options.train_side,

@@ -49,7 +49,7 @@ class DetectionRecipe(StrictModel):
 
     architecture: Literal["yolov8n", "yolov8s", "yolov8m", "yolov8l"] = "yolov8n"
     start: Path | None = None
-    """Safetensors to start from; None starts from random weights."""
+    """Safetensors to start from; those of a network half as wide and as deep are doubled. None: random weights."""
     data: Path
     """Folder of a built data set."""
     stages: tuple[Stage, ...] = Field(min_length=1)

@@ -53,17 +53,7 @@ def train(
     with said_plainly(recipe.batch):
         state = _train_stages(recipe, part.label_space.keys, images, run.folder, threads)
         write_tensors(read_tensors(state), run.folder / WEIGHTS)
-    boxes, before = _counted(part), _counted(whole)
-    trained = {
-        "label_space": part.label_space.to_mapping(),
-        "boxed_findings": list(boxed_findings(part)),
-        "images": len(part.images),
-        "boxes": boxes,
-        "boxes_hidden": {key: before.get(key, 0) - boxes.get(key, 0) for key in recipe.hide},
-        "sources": sorted(part.images["source"].unique().tolist()),
-        "fingerprint": fingerprint,
-    }
-    run.write_json("trained.json", trained)
+    run.write_json("trained.json", describe_training(part, whole, recipe, fingerprint))
     return run
 
 
@@ -84,6 +74,27 @@ def _train_stages(
         state = done
     assert state is not None, "a recipe has at least one stage"
     return state
+
+
+def describe_training(part: Manifest, whole: Manifest, recipe: DetectionRecipe, fingerprint: str) -> dict[str, object]:
+    """What a run writes as `trained.json`.
+
+    Args:
+        part: The images as they were trained on.
+        whole: The same before findings were hidden in them.
+        recipe: Of the run.
+        fingerprint: Of the built set that they were drawn from.
+    """
+    boxes, before = _counted(part), _counted(whole)
+    return {
+        "label_space": part.label_space.to_mapping(),
+        "boxed_findings": list(boxed_findings(part)),
+        "images": len(part.images),
+        "boxes": boxes,
+        "boxes_hidden": {key: before.get(key, 0) - boxes.get(key, 0) for key in recipe.hide},
+        "sources": sorted(part.images["source"].unique().tolist()),
+        "fingerprint": fingerprint,
+    }
 
 
 def _counted(manifest: Manifest) -> dict[str, int]:

@@ -21,6 +21,7 @@ from boxray.core.errors import MissingExtra, ModelError, ResourceError
 from boxray.detection.films import FilmSet, TrainingImages
 from boxray.detection.partial_loss import anchor_weights, film_under, present_losses, same_film
 from boxray.detection.recipe import DetectionRecipe
+from boxray.detection.widening import widened
 from boxray.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ def train_stage(
         names: The findings' keys.
         images: To train on.
         folder: Of the stage.
-        start: Safetensors to begin with; tensors of other shapes (another number of findings) are left as the
-            architecture makes them. None starts from random weights.
+        start: Safetensors to begin with, of the same architecture or of one half as wide (`boxray.detection.widening`);
+            tensors of other shapes (another number of findings) are left as the architecture makes them. None
+            starts from random weights.
         threads: Of a CPU; None takes all cores.
 
     Raises:
@@ -353,17 +355,22 @@ def _trainer_class(
 
 
 def load_matching(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """Load the tensors whose shapes fit, and refuse if that is less than four fifths of them.
+    """Load the tensors whose shapes fit, and those of a network half as wide doubled.
 
-    The branch that scores findings is as wide as there are findings, so about a tenth never fits.
+    If that is less than four fifths of all, they are refused. The branch that scores findings is as wide as there are
+    findings, so about a tenth never fits.
+
+    Raises:
+        ModelError: If the tensors are of another architecture.
     """
     own = model.state_dict()
-    fitting = {
-        key: value.to(own[key].dtype) for key, value in state.items() if key in own and value.shape == own[key].shape
-    }
+    fitting = widened(state, {key: value.shape for key, value in own.items()})
     if len(fitting) < 0.8 * len(own):
-        raise ModelError(f"start weights fit {len(fitting)} of {len(own)} tensors: they belong to another architecture")
-    model.load_state_dict({**own, **fitting})
+        raise ModelError(
+            f"start weights fit {len(fitting)} of {len(own)} tensors: they belong to another architecture. Start from "
+            "the same one, from one half as wide and as deep (yolov8n for yolov8s), or from nothing (start=null)"
+        )
+    model.load_state_dict({**own, **{key: value.to(own[key].dtype) for key, value in fitting.items()}})
 
 
 def build_network(architecture: str, n_findings: int, state: Mapping[str, torch.Tensor]) -> torch.nn.Module:
