@@ -35,7 +35,7 @@ from boxray.core.radiograph import Radiograph
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.load import ENGINES, load_detector
-from boxray.detection.quantize import spread
+from boxray.detection.quantize import quantize, spread
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import train
 from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
@@ -63,6 +63,7 @@ class Asked:
     grow: int
     train_images: int
     train_side: int
+    weights: Path | None
     architecture: str | None
     side: int | None
     engines: tuple[str, ...]
@@ -75,12 +76,11 @@ def asked() -> Asked:
     parse.add_argument("--grow", type=int, default=1000, help="images of the memory's second look; 0 skips it")
     parse.add_argument("--train-images", type=int, default=100, help="of an epoch; 0 skips the training")
     parse.add_argument("--train-side", type=int, default=320, help="pixels of the training's square")
-    parse.add_argument("--architecture", help="such as yolov8s: random weights instead of the released ones")
-    parse.add_argument("--side", type=int, help="pixels of its square; needs --architecture")
+    parse.add_argument("--weights", type=Path, help="a card; default: that of the released detector")
+    parse.add_argument("--architecture", help="such as yolov8m: random weights instead of released ones")
+    parse.add_argument("--side", type=int, help="pixels of the square, if it is not to be the card's")
     parse.add_argument("--engines", nargs="+", default=ENGINES, choices=ENGINES)
     options = parse.parse_args()
-    if options.side and not options.architecture:
-        parse.error("--side needs --architecture: released weights have a square of their own")
     return Asked(**{**vars(options), "engines": tuple(options.engines)})
 
 
@@ -92,21 +92,33 @@ def track(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
 
 
 def weights_of(options: Asked, folder: Path) -> Path:
-    """The released card, or one of an untrained network, whose speed is the same."""
-    if options.architecture is None:
-        return released_card("detection")
+    """Released weights; or, where another square or architecture is asked for, such weights made for this run.
+
+    An untrained network is as fast as a trained one. The graph of int8 is made with them, from the pictures below.
+    """
+    released = options.weights or released_card("detection")
+    if options.architecture is None and options.side is None:
+        return released
     from ultralytics.nn.tasks import DetectionModel
 
-    released = load_card(released_card("detection"), check=".onnx")[0]
-    side_px = options.side or released.side_px
-    torch.manual_seed(0)
-    untrained = DetectionModel(f"{options.architecture}.yaml", nc=len(released.space), verbose=False)
-    name = f"{options.architecture}-untrained"
-    write_tensors(untrained.state_dict(), folder / f"{name}.safetensors")
-    network = build_network(options.architecture, len(released.space), read_tensors(folder / f"{name}.safetensors"))
-    write_graph(network, side_px, ["output"], folder / f"{name}.onnx")
-    changes = {"name": name, "architecture": options.architecture, "side_px": side_px}
-    return save_card(released.model_copy(update=changes), folder)
+    card, tensors = load_card(released, check=".safetensors")
+    state = read_tensors(tensors)
+    if options.architecture is not None:
+        torch.manual_seed(0)
+        untrained = DetectionModel(f"{options.architecture}.yaml", nc=len(card.space), verbose=False)
+        card = card.model_copy(
+            update={"name": f"{options.architecture}-untrained", "architecture": options.architecture}
+        )
+        state = untrained.state_dict()
+    card = card.model_copy(update={"side_px": options.side or card.side_px})
+    write_tensors(state, folder / f"{card.name}.safetensors")
+    network = build_network(card.architecture, len(card.space), read_tensors(folder / f"{card.name}.safetensors"))
+    write_graph(network, card.side_px, ["output"], folder / f"{card.name}.onnx")
+    made = save_card(card, folder)
+    if "int8" in " ".join(options.engines) and (options.data / "manifest.json").is_file():
+        with EVERYBODY.status("making the graph of int8"):
+            quantize(made, Manifest.load(options.data), images=20)
+    return made
 
 
 def pictures_of(options: Asked, folder: Path) -> list[Path]:
@@ -210,15 +222,23 @@ def seconds(job: Callable[[], object]) -> float:
 
 
 def openvino_product(precision: str, side: int) -> Callable[[], object]:
+    """A product in ``f32``, ``bf16`` or ``int8``; the last rounds its left side as a quantized graph does."""
     import openvino
     from openvino import opset13 as op
 
+    rng = np.random.default_rng(0)
+    values = rng.random((side, side), dtype=np.float32)
     left = op.parameter([side, side], np.float32)
-    right = op.constant(np.random.default_rng(0).random((side, side), dtype=np.float32))
-    model = openvino.Model([op.matmul(left, right, False, False)], [left])
-    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    whole = op.convert(op.constant(rng.integers(-127, 128, (side, side)).astype(np.int8)), "f32")
+    right, rounded = op.multiply(whole, op.constant(np.float32(1 / 127))), left
+    if precision == "int8":
+        low, high = op.constant(np.float32(0)), op.constant(np.float32(1))
+        rounded = op.fake_quantize(left, low, high, low, high, 256)
+    else:
+        right = op.constant(values)
+    model = openvino.Model([op.matmul(rounded, right, False, False)], [left])
+    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32" if precision == "int8" else precision}
     compiled = openvino.Core().compile_model(model, "CPU", hints)
-    values = np.random.default_rng(1).random((side, side), dtype=np.float32)
     return lambda: compiled(values)
 
 
@@ -228,13 +248,10 @@ def matrix_products(side: int = 2048) -> dict[str, float]:
 
     a = np.random.default_rng(0).random((side, side), dtype=np.float32)
     t = torch.from_numpy(a)
-    jobs: dict[str, Callable[[], object]] = {
-        "numpy f32": lambda: a @ a,
-        "torch f32": lambda: t @ t,
-        "OpenVINO f32": openvino_product("f32", side),
-    }
-    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        jobs["OpenVINO bf16"] = openvino_product("bf16", side)
+    jobs: dict[str, Callable[[], object]] = {"numpy f32": lambda: a @ a, "torch f32": lambda: t @ t}
+    there = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    for precision in ("f32", *(name for name in ("bf16", "int8") if name.upper() in there)):
+        jobs[f"OpenVINO {precision}"] = openvino_product(precision, side)
     return {name: 2 * side**3 / seconds(job) / 1e9 for name, job in jobs.items()}
 
 
@@ -269,17 +286,24 @@ def limit(options: Asked, weights: Path, state: Path) -> None:
             continue
         took[engine] = per_image(one, side_px), per_image(many, side_px)
     limits = {name: max(value, limits[name]) for name, value in matrix_products().items()}  # a busy moment counts once
-    best = max(value for name, value in limits.items() if name.endswith("f32"))
     table = Table("", "one at a time, ms", "all lanes, ms/image", "GFLOP/s", "of the limit")
     said = ", ".join(f"{name} {value:.0f}" for name, value in limits.items())
     table.title = f"{gflop:.1f} GFLOP a picture; matrix product, GFLOP/s: {said}"
     for engine, (alone, together) in took.items():
-        bf16 = limits.get("OpenVINO bf16", 0.0) if engine in ("openvino", "openvino-bf16") else 0.0
-        reached = gflop / min(alone, together)
-        # An int8 product has another limit, which numpy and torch cannot tell.
-        share = "" if engine.endswith(("int8", "cuda", "tensorrt")) else f"{reached / (bf16 or best):.0%}"
+        reached, most = gflop / min(alone, together), limit_of(engine, limits)
+        share = "" if most is None else f"{reached / most:.0%}"
         table.add_row(engine, f"{1e3 * alone:.1f}", f"{1e3 * together:.1f}", f"{reached:.0f}", share)
     EVERYBODY.print(table)
+
+
+def limit_of(engine: str, limits: dict[str, float]) -> float | None:
+    """GFLOP/s of the best product in the engine's precision; None for a GPU, whose product is not measured."""
+    if engine.endswith(("cuda", "tensorrt")):
+        return None
+    precision = "int8" if engine.endswith("int8") else "f32"
+    if engine in ("openvino", "openvino-bf16") and "OpenVINO bf16" in limits:
+        precision = "bf16"
+    return max((value for name, value in limits.items() if name.endswith(precision)), default=None)
 
 
 # --- memory -------------------------------------------------------------------------------------------------
