@@ -103,7 +103,7 @@ def evaluate(
 
 def _open_detector(weights: Path, state: Path) -> YoloDetector:
     if weights.suffix != ".safetensors":
-        return YoloDetector.load(weights)
+        return YoloDetector.load(weights, many=True)
     from boxray.detection.release import load_torch_detector
 
     return load_torch_detector(weights, state)

@@ -117,7 +117,9 @@ def with_accuracy(
         The card again.
     """
     part = manifest.part(split)
-    plain, small = (_ap50(YoloDetector.load(card, "openvino-f32"), part, progress) for card in (weights, int8))
+    plain, small = (
+        _ap50(YoloDetector.load(card, "openvino-f32", many=True), part, progress) for card in (weights, int8)
+    )
     card, _ = load_card(int8, check=".onnx")
     assert card.quantized is not None, "quantize wrote the card"
     found = {key: (round(value, 4), round(small[key], 4)) for key, value in plain.items()}

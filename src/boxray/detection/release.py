@@ -133,7 +133,7 @@ def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int 
         ),
         sha256={},
     )
-    detector = YoloDetector.load(save_card(card, out))
+    detector = YoloDetector.load(save_card(card, out), many=True)
     _require_parity(detector, TorchSession(network), side_px)
     points = operating_points(detector, Manifest.load(recipe.data).part(Split.VAL))
     return save_card(card.model_copy(update={"operating_points": points}), out)
