@@ -24,6 +24,7 @@ import pandas as pd
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import DataError
 from boxray.core.findings import LabelSpace, Presence
+from boxray.core.plain import json_text
 from boxray.core.radiograph import Radiograph
 from boxray.data.split import Split, require_disjoint, require_no_shared_picture
 from boxray.imaging.limits import MIN_SIDE_IN_DATA_PX
@@ -118,7 +119,7 @@ class Manifest:
             "files": files,
             **about,
         }
-        (self.folder / ABOUT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (self.folder / ABOUT).write_text(json_text(content), encoding="utf-8")
 
     def audit(self) -> dict[str, Any]:
         """What the build counted in the whole set, all splits; empty where a set was saved without it."""
