@@ -256,7 +256,7 @@ def test_a_training_part_without_boxes_is_refused(tiny: Manifest, tmp_path: Path
 def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     run: Path, tiny: Manifest, tmp_path: Path
 ) -> None:
-    card = release(run, "tiny", "0.0.1", tmp_path / "weights", fewest_boxes=3)
+    card = release(run, "tiny", "0.0.1", tmp_path / "weights", fewest_boxes=3, default=True)
     film = Radiograph(np.random.default_rng(0).random((120, 100), dtype=np.float32))
 
     graph = YoloDetector.load(card)
@@ -264,6 +264,7 @@ def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     ours, theirs = graph.detect(film, 1e-6), tensors.detect(film, 1e-6)
 
     assert graph.assessed == ("fluid",)
+    assert graph.card.default
     assert len(ours) > 0, "a test of silence would prove nothing"
     assert [det.score for det in ours] == pytest.approx([det.score for det in theirs], abs=1e-3)
     stored = load_file(card.with_suffix(".safetensors"))

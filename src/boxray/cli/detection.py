@@ -143,11 +143,14 @@ def release(
     version: Annotated[str, typer.Option(help="Of the weights.")],
     out: Annotated[Path, typer.Option(help="Where they go.")] = Path("detection/weights"),
     fewest_boxes: Annotated[int, typer.Option(help="A finding trained with fewer boxes is not assessed.")] = 20,
+    default: Annotated[
+        bool, typer.Option("--default", help="Say on the card that these are the weights to read with.")
+    ] = False,
 ) -> None:
     """Write a run's weights as ONNX, safetensors and card; operating points from its validation part."""
     from boxray.detection.release import release as release_run
 
-    print(release_run(run, name, version, out, fewest_boxes=fewest_boxes))
+    print(release_run(run, name, version, out, fewest_boxes=fewest_boxes, default=default))
 
 
 @app.command()

@@ -58,7 +58,7 @@ def quantize(
     radiographs = (chosen.radiograph(picture) for picture in chosen.images["picture"])
     write_int8(graph, _watched(radiographs, progress), card, out.with_suffix(".onnx"))
     quantized = Quantized(of=card.identity().sha256, calibrated_on=len(chosen.images), fingerprint=manifest.fingerprint)
-    changes = {"name": out.stem, "quantized": quantized}
+    changes = {"name": out.stem, "quantized": quantized, "default": False}
     return save_card(card.model_copy(update=changes), out.parent)
 
 

@@ -107,7 +107,15 @@ def _require_device(device: str) -> str:
     return device
 
 
-def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int = FEWEST_TRAINING_BOXES) -> Path:
+def release(
+    run: Path,
+    name: str,
+    version: str,
+    out: Path,
+    *,
+    fewest_boxes: int = FEWEST_TRAINING_BOXES,
+    default: bool = False,
+) -> Path:
     """Write `<name>.onnx`, `<name>.safetensors` (float16) and `<name>.json` into `out`.
 
     The operating points are chosen on the validation part of the run's data: the score at which F1 over
@@ -119,6 +127,7 @@ def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int 
         version: Of the weights.
         out: Folder to write into.
         fewest_boxes: A finding trained with fewer is not assessed.
+        default: Whether the card says that these are the weights to read with.
 
     Returns:
         The card's path.
@@ -127,7 +136,7 @@ def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int 
         ModelError: If the run is not finished, or the graph does not answer as the network does.
     """
     recipe, trained = _read_run(run)
-    card = _card_of(recipe, trained, name, version, fewest_boxes)
+    card = _card_of(recipe, trained, name, version, fewest_boxes).model_copy(update={"default": default})
     out.mkdir(parents=True, exist_ok=True)
     tame_ultralytics(run / "ultralytics")
     write_tensors(read_tensors(run / WEIGHTS), out / f"{name}.safetensors", half=True)
