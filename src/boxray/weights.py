@@ -147,8 +147,8 @@ def released_card(job: str, wanted: str | None = None) -> Path:
             if card.stem == wanted:
                 return card
         raise ModelError(
-            f"there are no weights {wanted!r} in {job}/weights, there are: {names}; give one of these names or the path "
-            "of a card"
+            f"there are no weights {wanted!r} in {job}/weights, there are: {names}; "
+            "give one of these names or the path of a card"
         )
     chosen = cards if len(cards) == 1 else [card for card in cards if _is_default(card)]
     if len(chosen) != 1:

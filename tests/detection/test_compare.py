@@ -78,9 +78,9 @@ def test_a_finding_without_a_box_has_no_figure_and_no_part_in_the_mean() -> None
 
     fluid, heart, mean = compare_ap50(only_fluid, [(FLUID,)] * 10, [()] * 10, TWO.keys, rounds=10)
 
-    assert heart.to_json() == {"finding": "heart", "images": 0, "boxes": 0} | dict.fromkeys(
-        ("ours", "theirs", "difference"), {"value": None, "low": None, "high": None}
-    )
+    nothing = {"value": None, "low": None, "high": None}
+    counts = {"finding": "heart", "images": 0, "boxes": 0}
+    assert heart.to_json() == counts | {"ours": nothing, "theirs": nothing, "difference": nothing}
     assert (mean.ours, mean.difference) == (fluid.ours, fluid.difference)
     assert mean.difference.value == 1.0
 

@@ -17,8 +17,10 @@ def json_text(content: Any) -> str:
         TypeError: If something else is in it.
         ValueError: If a number is infinite: that is a fault, and no word of JSON means it.
 
-    >>> json_text({"ap50": float("nan")})
-    '{\\n  "ap50": null\\n}\\n'
+    >>> print(json_text({"ap50": float("nan")}), end="")
+    {
+      "ap50": null
+    }
     """
     return json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n"
 

@@ -11,10 +11,10 @@ import pandas as pd
 
 from boxray.core.findings import Presence
 from boxray.data.books import Books
-from boxray.data.consensus import reader_agreement
 from boxray.data.manifest import Manifest
 from boxray.data.merge import Merged
 from boxray.data.presence import Rule
+from boxray.data.reader_agreement import reader_agreement
 from boxray.data.split import PARTS, Deal, Split
 
 TINY_SHARE: Final = 0.001

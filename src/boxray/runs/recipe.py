@@ -114,8 +114,8 @@ def _explain(name: str, model: type[BaseModel], error: ValidationError) -> Itera
             near = difflib.get_close_matches(place, known, n=1)
             yield f"{name}: unknown key {key!r}" + (f" (did you mean {_numbered(near[0], key)!r}?)" if near else "")
         elif fault["type"] in _EXPECTED:
-            got = fault["input"]
-            yield f"{name}: {key}: expected {_EXPECTED[fault['type']]}, got {reprlib.repr(got)}{_advice(fault['type'], got)}"
+            got, advice = reprlib.repr(fault["input"]), _advice(fault["type"], fault["input"])
+            yield f"{name}: {key}: expected {_EXPECTED[fault['type']]}, got {got}{advice}"
         else:
             said = fault["msg"][:1].lower() + fault["msg"][1:]
             yield f"{name}: {key}: {said}, got {reprlib.repr(fault['input'])}"
