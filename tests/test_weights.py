@@ -168,7 +168,9 @@ def bench(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("content", [{}, {"default": False}, {"default": True}], ids=str)
 def test_a_card_that_is_alone_is_the_default_whatever_it_says(bench, content):
-    assert released_card("detection") == bench(small=content) / "small.json"
+    folder = bench(small=content)
+
+    assert released_card("detection") == folder / "small.json"
 
 
 def test_of_several_cards_the_default_is_the_one_that_says_so(bench):

@@ -44,14 +44,14 @@ def compare(
     named = [word.strip() for word in (findings or "").split(",") if word.strip()]
     manifest = Manifest.load(data).part(Split(split))
     with tempfile.TemporaryDirectory() as state:
-        detectors = [open_detector(weights, Path(state)) for weights in (ours, theirs)]
-        both = findings_of_both(*detectors, named)
-        detectors[0].label_space.require_same(manifest.label_space)
+        left, right = (open_detector(weights, Path(state)) for weights in (ours, theirs))
+        both = findings_of_both(left, right, named)
+        left.label_space.require_same(manifest.label_space)
         with progress_bar("detecting", 2 * len(manifest.images)) as progress:
-            found = [list(detect_all(detector, manifest, steps(progress))) for detector in detectors]
+            found, others = (list(detect_all(detector, manifest, steps(progress))) for detector in (left, right))
     with progress_bar("measuring", None):
-        rows = compare_ap50(manifest, *found, both, with_assumed=with_assumed)
-    models = [detector.identity for detector in detectors]
+        rows = compare_ap50(manifest, found, others, both, with_assumed=with_assumed)
+    models = left.identity, right.identity
     if as_json:
         said = dict(zip(("ours", "theirs"), map(_plain, models), strict=True))
         about = {"split": split, "assumed_absences_count": with_assumed}
