@@ -104,9 +104,8 @@ def compare_ap50(
     if measured:
         figures = bootstrap_all(measure, manifest.images["patient"].tolist(), rounds=rounds)
     place = {name: index for index, name in enumerate([*measured, MEAN])}
-    counted[MEAN] = np.any(
-        [counted[finding] for finding in measured] or [np.zeros(len(manifest.images), dtype=bool)], axis=0
-    )
+    nowhere = np.zeros(len(manifest.images), dtype=bool)
+    counted[MEAN] = np.any([nowhere, *(counted[finding] for finding in measured)], axis=0)
     boxes[MEAN] = sum(boxes.values())
     rows = []
     for name in (*findings, MEAN):
