@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -152,11 +153,55 @@ def test_a_card_keeps_the_name_of_its_weights(released):
         load_card(renamed, check=".onnx")
 
 
-@pytest.mark.parametrize("n_cards", [0, 2])
-def test_a_job_has_one_released_card(tmp_path, monkeypatch, n_cards):
-    for number in range(n_cards):
-        (tmp_path / f"{number}.json").write_text("{}")
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """Writes cards of these names into the folder of released weights; the content is as given."""
     monkeypatch.setattr("boxray.weights.bench_folder", lambda _name: tmp_path)
 
-    with pytest.raises(ModelError, match=f"expected one card in detection/weights, found {n_cards}"):
+    def write(**cards):
+        for name, content in cards.items():
+            (tmp_path / f"{name}.json").write_text(json.dumps(content))
+        return tmp_path
+
+    return write
+
+
+@pytest.mark.parametrize("content", [{}, {"default": False}, {"default": True}], ids=str)
+def test_a_card_that_is_alone_is_the_default_whatever_it_says(bench, content):
+    folder = bench(small=content)
+
+    assert released_card("detection") == folder / "small.json"
+
+
+def test_of_several_cards_the_default_is_the_one_that_says_so(bench):
+    folder = bench(large={"default": True}, small={}, tiny={"default": False})
+
+    assert released_card("detection") == folder / "large.json"
+
+
+@pytest.mark.parametrize(
+    ("cards", "message"),
+    [
+        pytest.param({}, "found 0 among: none;", id="no-card"),
+        pytest.param(
+            {"a": {}, "b": {"default": "yes"}}, 'found 0 among: a, b; .* say "default": true', id="none-says-so"
+        ),
+        pytest.param({"a": {"default": True}, "b": {"default": True}}, "found 2 among: a, b;", id="two-say-so"),
+        pytest.param({"a": {"default": True}, "b": []}, r"b\.json is no model card", id="one-is-no-card"),
+    ],
+)
+def test_without_exactly_one_default_among_several_nobody_guesses(bench, cards, message):
+    bench(**cards)
+
+    with pytest.raises(ModelError, match=message):
         released_card("detection")
+
+
+def test_weights_are_chosen_by_name_or_by_path(bench, tmp_path):
+    folder = bench(**{"a": {"default": True}, "tiny-1.0": {}})
+
+    assert released_card("detection", "tiny-1.0") == folder / "tiny-1.0.json"
+    for path in ("elsewhere/mine.json", "mine.onnx", str(tmp_path / "a.safetensors")):
+        assert released_card("detection", path) == Path(path)
+    with pytest.raises(ModelError, match=r"no weights 'b' in detection/weights, there are: a, tiny-1\.0; give one"):
+        released_card("detection", "b")

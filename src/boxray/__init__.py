@@ -6,7 +6,14 @@ and the direction in which they import each other are drawn in ARCHITECTURE.md.
 Research use only. Not a medical device.
 """
 
-from importlib.metadata import version
-
-__version__ = version("boxray")
+__version__: str
 __all__ = ["__version__"]
+
+
+def __getattr__(name: str) -> str:
+    """The version, once somebody asks: it stands in the installed package's metadata, which is a file."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version
+
+    return version("boxray")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 
+from boxray.core.ahead import cores
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import MissingExtra, ModelError
 
@@ -98,11 +99,6 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _cores() -> int:
-    """Those that this process may use, which in a container are fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class _OpenVino:
     def __init__(self, graph: bytes, many: bool, precision: str | None) -> None:
         os.environ.setdefault("OPENVINO_TELEMETRY", "0")
@@ -153,7 +149,7 @@ class _OnnxRuntime:
         on_cpu = provider == "CPUExecutionProvider"
         self.lanes = 1
         if many:
-            self.lanes = _cores() if on_cpu else _GPU_LANES
+            self.lanes = cores() if on_cpu else _GPU_LANES
             options.intra_op_num_threads = 1
         # What a GPU lacks an operator for may run on the CPU; a GPU that does not answer at all may not.
         wanted = [provider] if on_cpu else [provider, "CPUExecutionProvider"]

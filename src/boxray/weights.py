@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,6 +17,9 @@ from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
 from boxray.core.reading import ModelIdentity
 from boxray.runs.recipe import Clahe
+
+_WEIGHT_FILES: Final = frozenset({".json", ".onnx", ".safetensors"})
+"""What a path of weights ends in. A name may have points too, as in ``tiny-1.0``."""
 
 
 class _Strict(BaseModel):
@@ -82,6 +85,8 @@ class ModelCard(_Strict):
     """By file name."""
     quantized: Quantized | None = None
     """Only of an int8 graph."""
+    default: bool = False
+    """Whether these are the weights to read with where a folder has several and none are named."""
 
     @model_validator(mode="after")
     def _speaks_of_its_findings(self) -> ModelCard:
@@ -117,16 +122,48 @@ class ModelCard(_Strict):
         return ModelIdentity(self.name, self.version, self.sha256[graph], self.thresholds)
 
 
-def released_card(job: str) -> Path:
-    """The one card in ``<job>/weights``.
+def released_cards(job: str) -> list[Path]:
+    """All cards in ``<job>/weights``, by name."""
+    return sorted(bench_folder(f"{job}/weights").glob("*.json"))
+
+
+def released_card(job: str, wanted: str | None = None) -> Path:
+    """A card in ``<job>/weights``, or one that lies elsewhere.
+
+    Args:
+        job: ``detection`` or ``classification``.
+        wanted: The name of released weights, or the path of a card or of a weight file beside it. None means the
+            only card, or of several the one that says that it is the default.
 
     Raises:
-        ModelError: If there is none or more than one.
+        ModelError: If there is no card, none of that name, or not exactly one default among several.
     """
-    cards = sorted(bench_folder(f"{job}/weights").glob("*.json"))
-    if len(cards) != 1:
-        raise ModelError(f"expected one card in {job}/weights, found {len(cards)}; name the one you mean")
-    return cards[0]
+    if wanted is not None and Path(wanted).suffix in _WEIGHT_FILES:
+        return Path(wanted)
+    cards = released_cards(job)
+    names = ", ".join(card.stem for card in cards) or "none"
+    if wanted is not None:
+        for card in cards:
+            if card.stem == wanted:
+                return card
+        raise ModelError(
+            f"there are no weights {wanted!r} in {job}/weights, there are: {names}; "
+            "give one of these names or the path of a card"
+        )
+    chosen = cards if len(cards) == 1 else [card for card in cards if _is_default(card)]
+    if len(chosen) != 1:
+        raise ModelError(
+            f"expected one default card in {job}/weights, found {len(chosen)} among: {names}; "
+            'exactly one of them has to say "default": true'
+        )
+    return chosen[0]
+
+
+def _is_default(card: Path) -> bool:
+    try:
+        return json.loads(card.read_text(encoding="utf-8")).get("default") is True
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{card.name} is no model card, which is a JSON object") from error
 
 
 def load_card(path: Path, *, check: str) -> tuple[ModelCard, Path]:

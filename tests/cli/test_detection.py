@@ -34,7 +34,7 @@ def evaluate(tmp_path, monkeypatch, capsys):
     identity = ModelIdentity("made", "1", "0" * 64, {"fluid": 0.5})
     SeesTheSquare.asked = 0
     detector = SeesTheSquare(TWO, assessed=("fluid",), identity=identity)
-    monkeypatch.setattr(commands, "_open_detector", lambda weights, state: detector)
+    monkeypatch.setattr(commands, "open_detector", lambda weights, state: detector)
 
     def run(*arguments: str) -> tuple[int, str]:
         with pytest.raises(SystemExit) as left:

@@ -100,3 +100,14 @@ def test_the_released_models_find_on_each_example_what_it_was_made_to_show(
     cases = {row["finding"]: row["case"] for row in rows["effusion"]["agreement"]}  # type: ignore[attr-defined]
     assert cases["effusion"] == "map_only"
     assert rows["no_finding"]["detections"] == []
+
+
+def test_a_detector_that_nobody_released_is_refused_with_the_names_of_those_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read(write_chest(tmp_path / "a.png"), "--detector", "yolov9") == 1
+    assert "there are no weights 'yolov9' in detection/weights, there are: yolov8" in capsys.readouterr().err
+
+
+def test_a_detector_is_not_named_where_none_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read(write_chest(tmp_path / "a.png"), "--detector", "yolov8n-chest8", "--only", "classifier") == 2

@@ -9,7 +9,7 @@ import pytest
 
 import boxray.core
 
-HEAVY = {"torch", "torchvision", "ultralytics", "fiftyone", "gradio", "openvino", "onnxruntime"}
+HEAVY = {"torch", "torchvision", "ultralytics", "fiftyone", "gradio", "openvino", "onnxruntime", "httpx"}
 
 LOADED = """
 import json, sys
@@ -40,6 +40,18 @@ def test_the_root_package_loads_at_most_numpy():
     brought = loaded_by("boxray")
 
     assert {name for name in brought if name not in sys.stdlib_module_names} <= {"boxray", "numpy"}
+
+
+def test_the_version_is_looked_up_only_when_it_is_asked_for():
+    code = (
+        "import sys, boxray\n"
+        "assert 'importlib.metadata' not in sys.modules\n"
+        "assert boxray.__version__[0].isdigit() and not hasattr(boxray, '__versions__')\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=200)
+
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """BUILD end to end on made sources: every image and box is built or counted with its reason."""
 
 import json
+import shutil
+from threading import Barrier
 
 import cv2
 import numpy as np
@@ -17,6 +19,8 @@ from boxray.data.gather import Gatherer
 from boxray.data.manifest import Manifest
 from boxray.data.pictures import Shelf
 from boxray.data.record import Record
+from boxray.imaging.child import DecodingChild
+from boxray.imaging.children import DecodingChildren
 from boxray.imaging.read import decode
 from making import a_card, chest, label_space, write_card, write_chest, write_coco, write_text
 
@@ -368,6 +372,80 @@ def test_the_same_data_elsewhere_have_the_same_fingerprint(tmp_path):
     assert here.fingerprint == there.fingerprint
 
 
+def films_of_two_sources(folder):
+    """Six films in a source, a torn one among them, and copies of two of them in another, each with its card."""
+    for name in ("one", "two"):
+        write_text(folder / name / "data.yaml", "names: [Effusion]")
+    for number in range(6):
+        write_chest(folder / "one" / "images" / f"{number}.png", (300, 280), seed=number)
+        write_text(folder / "one" / "labels" / f"{number}.txt", *["0 0.5 0.5 0.2 0.2"][: number % 2])
+    torn = folder / "one" / "images" / "3.png"
+    torn.write_bytes(torn.read_bytes()[:-3000])
+    for number in (1, 2):
+        write_chest(folder / "two" / "images" / f"{number}.png", (300, 280), seed=number)
+        write_text(folder / "two" / "labels" / f"{number}.txt")
+    boxes = {"boxes": {"Effusion": "effusion"}}
+    cards = {
+        "one": boxes,
+        "two": boxes | {"absent_by_assumption": {"edema": "nobody spoke of it"}},
+    }
+    return a_project(folder, {name: {"card": name, "root": name} for name in cards}, cards=cards)
+
+
+def test_decoding_by_several_children_at_once_gives_the_same_set_byte_for_byte(tmp_path, monkeypatch):
+    build_into = films_of_two_sources(tmp_path)
+    sets = {}
+    for n_children in (1, 3):
+        with DecodingChildren(n_children) as children:
+            monkeypatch.setattr("boxray.data.pictures.decoding_children", lambda children=children: children)
+            manifest, _ = build_into()
+        files = {path.relative_to(manifest.folder): path for path in manifest.folder.rglob("*") if path.is_file()}
+        sets[n_children] = manifest.fingerprint, {name: path.read_bytes() for name, path in sorted(files.items())}
+        shutil.rmtree(manifest.folder)
+
+    assert sets[1][0] == sets[3][0]
+    assert len(manifest.images) == 5  # the torn one stopped nothing
+    assert sets[1][1].keys() == sets[3][1].keys()
+    assert [str(name) for name in sets[1][1] if sets[1][1][name] != sets[3][1][name]] == []
+
+
+def test_files_are_decoded_by_two_children_at_the_same_time(tmp_path, monkeypatch):
+    build_into = a_yolo_project(tmp_path, {str(number): [] for number in range(4)})
+    both, asked, decode_alone = Barrier(2, timeout=60), set(), DecodingChild.decode
+
+    def meet(child, data, **options):
+        asked.add(id(child))
+        both.wait()
+        return decode_alone(child, data, **options)
+
+    with DecodingChildren(2) as children:
+        monkeypatch.setattr("boxray.data.pictures.decoding_children", lambda: children)
+        monkeypatch.setattr(DecodingChild, "decode", meet)
+        manifest, _ = build_into()
+
+    assert len(manifest.images) == 4
+    assert len(asked) == 2
+
+
+def test_a_finding_of_merged_films_names_the_source_whose_card_decided(tmp_path):
+    manifest, _ = films_of_two_sources(tmp_path)()
+
+    images = manifest.images.set_index("image_id")
+    merged, alone = images.loc["one:1"], images.loc["one:0"]
+    assert (merged["source"], merged["rule_edema"], merged["rule_effusion"]) == ("one", "assumption", "box")
+    assert (merged["ruled_by_edema"], merged["ruled_by_effusion"], alone["ruled_by_edema"]) == ("two", "one", "one")
+    assert manifest.audit()["presence"]["two"]["edema"]["absent by assumption"] == 2
+    assert manifest.audit()["presence"]["one"]["edema"]["absent by assumption"] == 0
+    without = Manifest(
+        manifest.folder,
+        manifest.label_space,
+        manifest.images.drop(columns=[name for name in manifest.images if name.startswith("ruled_by_")]),
+        manifest.boxes,
+    )
+    assert without.fingerprint == manifest.fingerprint  # a set built before is still the same set
+    assert set(without.ruled_by("edema")) == {"one"}
+
+
 def test_building_again_into_the_same_folder_gives_the_same_set(tmp_path):
     project = a_yolo_project(tmp_path, {"a": ["0 0.5 0.5 0.2 0.2"], "b": []})
 
@@ -714,6 +792,7 @@ def test_tables_hold_columns_that_the_manifest_names(many_sources):
     columns = pd.read_parquet(manifest.folder / "images.parquet").columns.tolist()
     named = ["image_id", "source", "image", "split", "patient", "picture", "width", "height", "sha256", "view"]
     cells = [f"{what}_{key}" for key in manifest.label_space.keys for what in ("presence", "rule")]
+    cells += [f"ruled_by_{key}" for key in manifest.label_space.keys]
     assert columns == [*named, "sex", "age_years", "aside", "copies", "readers", *cells]
 
 

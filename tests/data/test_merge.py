@@ -109,6 +109,35 @@ def test_presence_is_that_of_the_stronger_rule_and_a_contradiction_is_counted():
     assert merged.contradictions == {"effusion": 1}
 
 
+def test_each_finding_names_the_source_that_decided_it_and_not_that_of_the_kept_film():
+    """Of an assumption the reason stands in that source's card."""
+    assumed, reason = Cell(Presence.ABSENT, Rule.ASSUMPTION), Cell(Presence.ABSENT, Rule.REASON)
+    there, absent = Cell(Presence.PRESENT, Rule.LABEL), Cell(Presence.ABSENT, Rule.LABEL)
+    rows = [
+        ("a:1", "p", 10),
+        ("kept:1", "p", 20),
+        ("b:1", "p", 10),
+        ("kept:2", "q", 9),
+        ("b:2", "r", 9),
+        ("a:3", "s", 9),
+    ]
+    cells = [
+        (UNKNOWN, reason),
+        (UNKNOWN, assumed),
+        (assumed, UNKNOWN),
+        (there, assumed),
+        (absent, assumed),
+        (BOXED, absent),
+    ]
+
+    merged, _ = merged_from(gathered_from(rows, cells=cells), [0, 0, 0, 1, 1, 2])
+
+    assert merged.images["image_id"].tolist() == ["kept:1", "kept:2", "a:3"]
+    assert merged.cells[0] == (assumed, reason)
+    assert merged.cells[1][0].rule is Rule.DISPUTED
+    assert merged.ruled_by == {0: ("b", "a"), 1: ("kept", "kept")}  # equals and disputes: the kept film's own
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=12),
 )

@@ -5,12 +5,16 @@ from pathlib import Path
 import pytest
 
 from boxray.core.boxes import Box
+from boxray.core.errors import ModelError
 from boxray.core.findings import Presence
+from boxray.core.protocols import FixedDetector
 from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
-from boxray.detection.compare import ap50_difference, mean_ap50
-from built import SQUARE_XYXY, box_row, image_row, manifest_of
+from boxray.detection.compare import ap50_difference, compare_ap50, findings_of_both, mean_ap50
+from boxray.detection.evaluate import judge
+from built import SQUARE_XYXY, TWO, box_row, image_row, manifest_of
+from making import label_space
 
 FLUID, HEART = (Detection(key, 0.9, Box(*SQUARE_XYXY)) for key in ("fluid", "heart"))
 
@@ -49,3 +53,56 @@ def test_the_difference_the_other_way_round_has_the_other_sign() -> None:
 
 def test_the_mean_is_that_of_the_findings() -> None:
     assert mean_ap50(half_fluid_half_heart(), [(HEART,)] * 20, ("fluid", "heart"), rounds=20).value == 0.5
+
+
+def test_a_comparison_is_what_each_is_alone_and_the_paired_difference() -> None:
+    manifest = half_fluid_half_heart()
+    ours, theirs = [(FLUID, HEART)] * 6 + [(FLUID,)] * 9 + [()] * 5, [(FLUID,)] * 20
+
+    rows = {row.finding: row for row in compare_ap50(manifest, ours, theirs, TWO.keys, rounds=40)}
+
+    assert list(rows) == ["fluid", "heart", "mean"]
+    assert {key: row.difference for key, row in rows.items()} == ap50_difference(
+        manifest, ours, theirs, TWO.keys, rounds=40
+    )
+    for found, side in ((ours, "ours"), (theirs, "theirs")):
+        alone = judge(manifest, found, "fluid", assessed=True, threshold=None).ap50.value
+        assert getattr(rows["fluid"], side).value == alone
+        assert getattr(rows["mean"], side) == mean_ap50(manifest, found, TWO.keys, rounds=40)
+    assert [(row.n_images, row.n_boxes) for row in rows.values()] == [(10, 10), (10, 10), (20, 20)]
+
+
+def test_a_finding_without_a_box_has_no_figure_and_no_part_in_the_mean() -> None:
+    manifest = half_fluid_half_heart()
+    only_fluid = manifest.only(manifest.images["presence_fluid"] == Presence.BOXED.value)
+
+    fluid, heart, mean = compare_ap50(only_fluid, [(FLUID,)] * 10, [()] * 10, TWO.keys, rounds=10)
+
+    nothing = {"value": None, "low": None, "high": None}
+    counts = {"finding": "heart", "images": 0, "boxes": 0}
+    assert heart.to_json() == counts | {"ours": nothing, "theirs": nothing, "difference": nothing}
+    assert (mean.ours, mean.difference) == (fluid.ours, fluid.difference)
+    assert mean.difference.value == 1.0
+
+
+def test_without_any_box_there_is_no_figure_at_all() -> None:
+    nothing = half_fluid_half_heart().only(half_fluid_half_heart().images["split"] == "train")
+
+    rows = compare_ap50(nothing, [], [], TWO.keys, rounds=10)
+
+    assert [row.n_boxes for row in rows] == [0, 0, 0]
+    assert all(str(row.difference) == "–" for row in rows)
+
+
+def test_what_is_compared_is_what_both_assess_or_what_is_named_of_it() -> None:
+    both, fluid = FixedDetector(TWO, assessed=("heart", "fluid")), FixedDetector(TWO, assessed=("fluid",))
+
+    assert findings_of_both(both, both) == ("fluid", "heart")
+    assert findings_of_both(both, fluid) == ("fluid",)
+    assert findings_of_both(both, both, ["heart"]) == ("heart",)
+    with pytest.raises(ModelError, match=r"heart cannot be compared; assessed .* by theirs: fluid; by both: fluid"):
+        findings_of_both(both, fluid, ["fluid", "heart"])
+    with pytest.raises(ModelError, match="nothing to compare"):
+        findings_of_both(both, FixedDetector(TWO))
+    with pytest.raises(ModelError, match="missing"):
+        findings_of_both(both, FixedDetector(label_space("fluid", "lung"), assessed=("fluid",)))

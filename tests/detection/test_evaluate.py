@@ -1,9 +1,13 @@
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Barrier
 
+import numpy as np
 import pytest
 
+from boxray.core.arrays import FloatArray
 from boxray.core.boxes import Box
 from boxray.core.errors import ModelError
 from boxray.core.findings import Presence
@@ -14,10 +18,13 @@ from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
 from boxray.data.split import Split
-from boxray.detection.evaluate import evaluate, judge, match_finding
+from boxray.detection.detect import LOWEST_SCORE, YoloDetector
+from boxray.detection.evaluate import detect_all, evaluate, judge, match_finding
 from boxray.detection.results import Counts, FindingResult
+from boxray.weights import load_card
 from built import SQUARE_XYXY, TWO, box_row, build_tiny_set, image_row, manifest_of
 from making import label_space
+from tiny_detector import tiny_weights
 
 HIT = Detection("fluid", 0.9, Box(*SQUARE_XYXY))
 BOXED = (Presence.BOXED.value, Rule.BOX.value)
@@ -92,6 +99,46 @@ def test_a_detector_that_is_silent_has_ap_zero(tmp_path: Path) -> None:
     fluid, _ = evaluate(FixedDetector(TWO, assessed=("fluid",)), manifest, rounds=50)
 
     assert fluid.ap50.value == 0.0
+
+
+def test_many_at_once_find_in_order_what_each_image_gives_alone(tmp_path: Path) -> None:
+    manifest = build_tiny_set(tmp_path / "set")
+    alone, many = (YoloDetector.load(tiny_weights(tmp_path / "weights"), many=many) for many in (False, True))
+
+    found = list(detect_all(many, manifest))
+
+    assert found == [alone.detect(manifest.radiograph(picture), LOWEST_SCORE) for picture in manifest.images["picture"]]
+    assert len(set(found)) == len(manifest.images), "equal answers would have no order to keep"
+
+
+@dataclass(frozen=True)
+class TwoAtOnce:
+    """A session that answers only when two threads ask at the same time."""
+
+    both: Barrier = field(default_factory=lambda: Barrier(2, timeout=60))
+    lanes = 2
+
+    def run(self, inputs: FloatArray) -> Mapping[str, FloatArray]:
+        self.both.wait()
+        return {"output": np.zeros((1, 6, 4), dtype=np.float32)}
+
+
+def test_several_images_are_in_work_at_once_and_only_a_few_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = build_tiny_set(tmp_path / "set")
+    card, _ = load_card(tiny_weights(tmp_path / "weights"), check=".onnx")
+    decoded: list[str] = []
+    radiograph = Manifest.radiograph
+    monkeypatch.setattr(Manifest, "radiograph", lambda self, name: decoded.append(name) or radiograph(self, name))
+    told: list[int] = []
+
+    found = detect_all(YoloDetector(card, TwoAtOnce(), TWO), manifest, lambda: told.append(len(decoded)))
+
+    assert next(found) == ()
+    assert len(decoded) <= 4
+    assert list(found) == [()] * 17
+    assert len(decoded) == len(told) == 18  # decoded once each, and each was told
 
 
 def test_a_detector_of_another_label_space_is_not_judged(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection import ultralytics_engine
 from boxray.detection.detect import YoloDetector
-from boxray.detection.evaluate import evaluate
+from boxray.detection.evaluate import detect_all, evaluate, judge_all
+from boxray.detection.load import open_detector
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.release import assessed_findings, load_torch_detector, release
 from boxray.detection.train import train as train_with
@@ -255,7 +256,7 @@ def test_a_training_part_without_boxes_is_refused(tiny: Manifest, tmp_path: Path
 def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     run: Path, tiny: Manifest, tmp_path: Path
 ) -> None:
-    card = release(run, "tiny", "0.0.1", tmp_path / "weights", fewest_boxes=3)
+    card = release(run, "tiny", "0.0.1", tmp_path / "weights", fewest_boxes=3, default=True)
     film = Radiograph(np.random.default_rng(0).random((120, 100), dtype=np.float32))
 
     graph = YoloDetector.load(card)
@@ -263,6 +264,7 @@ def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     ours, theirs = graph.detect(film, 1e-6), tensors.detect(film, 1e-6)
 
     assert graph.assessed == ("fluid",)
+    assert graph.card.default
     assert len(ours) > 0, "a test of silence would prove nothing"
     assert [det.score for det in ours] == pytest.approx([det.score for det in theirs], abs=1e-3)
     stored = load_file(card.with_suffix(".safetensors"))
@@ -270,6 +272,30 @@ def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     fluid, heart = evaluate(graph, tiny.part(Split.TEST), rounds=10)
     assert fluid.counts.boxes == 3
     assert not heart.assessed
+
+
+def test_a_run_that_is_not_released_is_judged_without_operating_points(
+    run: Path, tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("boxray.detection.release.FEWEST_TRAINING_BOXES", 3)
+    part = tiny.part(Split.TEST)
+    released = release(run, "tiny", "0.0.1", tmp_path / "weights", fewest_boxes=3)
+
+    detector = open_detector(run, tmp_path / "state")
+    detections = list(detect_all(detector, part))
+    fluid, heart = judge_all(part, detections, detector, rounds=10)
+
+    assert (detector.identity.name, detector.identity.version) == ("unreleased", run.name)
+    assert detector.card.side_px == 96
+    assert fluid.assessed
+    assert not heart.assessed
+    assert fluid.at_threshold is None
+    assert not np.isnan(fluid.ap50.value)
+    as_released = open_detector(released.with_suffix(".safetensors"), tmp_path / "state")
+    film = part.radiograph(part.images["picture"][0])
+    ours, theirs = ([det.score for det in each.detect(film, 1e-6)][:20] for each in (detector, as_released))
+    assert len(ours) > 0, "a test of silence would prove nothing"
+    assert ours == pytest.approx(theirs, abs=1e-3)  # the released tensors are rounded
 
 
 def test_a_finding_trained_with_a_handful_of_boxes_is_not_assessed() -> None:
@@ -280,5 +306,9 @@ def test_a_finding_trained_with_a_handful_of_boxes_is_not_assessed() -> None:
 
 
 def test_an_unfinished_run_is_not_released(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no recipe\.yaml, so it is none of a run"):
+        release(tmp_path, "tiny", "0", tmp_path / "weights")
+    (tmp_path / "recipe.yaml").write_text("batch: 3\n")
+
     with pytest.raises(ModelError, match="not finished"):
         release(tmp_path, "tiny", "0", tmp_path / "weights")

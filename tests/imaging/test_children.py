@@ -7,7 +7,7 @@ import pytest
 
 from boxray.core.errors import InputError
 from boxray.imaging.child import decoding_child
-from boxray.imaging.children import DecodingChildren
+from boxray.imaging.children import DecodingChildren, _children_of, decoding_children
 from boxray.imaging.read import decode, read_radiograph
 from making import write_chest
 
@@ -48,6 +48,18 @@ def test_a_child_that_refused_a_file_serves_the_next(chest_bytes):
 
 def test_a_machine_of_many_cores_does_not_start_a_child_for_each():
     assert len(DecodingChildren(500)._own) == 7
+    assert DecodingChildren(500).most == 8
+
+
+def test_the_programs_own_children_are_one_for_each_core_and_made_once(monkeypatch):
+    monkeypatch.setattr("boxray.imaging.children.cores", lambda: 3)
+    _children_of.cache_clear()
+
+    first = decoding_children()
+
+    assert first.most == 3
+    assert decoding_children() is first
+    _children_of.cache_clear()
 
 
 def test_no_child_at_all_is_refused():

@@ -9,7 +9,8 @@ from boxray.core.errors import ModelError, Outcome
 from boxray.core.protocols import Classified, FixedClassifier, FixedDetector
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Case, Detection, ModelIdentity
-from boxray.localization.reader import Reader
+from boxray.localization.reader import Reader, released_reader
+from boxray.weights import released_card
 from making import chest, label_space, write_chest
 
 SPACE = label_space("fluid", "heart", "air")
@@ -127,3 +128,17 @@ def test_many_files_are_read_in_order_and_a_bad_one_stops_nothing(tmp_path: Path
         *[Outcome.RESULT] * 5,
     ]
     assert found[0].detections == found[-1].detections == (FOUND,)
+
+
+def test_the_detector_is_the_one_that_was_named() -> None:
+    card = released_card("detection")
+
+    for wanted in (card.stem, str(card)):
+        detector = released_reader(only="detector", detector=wanted).detector
+        assert detector is not None
+        assert detector.identity.name == card.stem
+
+
+def test_weights_of_another_job_are_no_detector() -> None:
+    with pytest.raises(ModelError, match="is of classification, a detector is wanted"):
+        released_reader(only="detector", detector=str(released_card("classification")))

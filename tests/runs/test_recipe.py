@@ -1,10 +1,13 @@
 """Recipes: a typo must not train for ten hours."""
 
+from pathlib import Path
+from typing import Annotated
+
 import pytest
 from pydantic import Field, ValidationError
 
 from boxray.core.errors import RecipeError
-from boxray.runs.recipe import StrictModel, load_recipe, recipe_path
+from boxray.runs.recipe import AS_LIST, FilePath, StrictModel, load_recipe, recipe_path
 from making import write_text
 
 
@@ -16,13 +19,15 @@ class Augment(StrictModel):
 class Stage(StrictModel):
     epochs: int = Field(ge=1)
     lr: float = 0.01
+    frozen: bool = False
 
 
 class Recipe(StrictModel):
     batch: int = Field(default=16, ge=1)
     start: str | None = None
     augment: Augment = Augment()
-    stages: tuple[Stage, ...] = ()
+    data: FilePath | None = None
+    stages: Annotated[tuple[Stage, ...], AS_LIST] = ()
     at_most: dict[str, int] = Field(default_factory=dict)
 
 
@@ -51,6 +56,14 @@ def test_an_empty_recipe_is_all_defaults(tmp_path):
         pytest.param("start=a=b", {"start": "a=b"}, id="an-equals-sign-in-the-value"),
         pytest.param("start=null", {"start": None}, id="nothing"),
         pytest.param("augment.degrees=1e1", {"augment": Augment(degrees=10)}, id="a-float-that-yaml-1-1-calls-text"),
+        pytest.param("augment.degrees=4", {"augment": Augment(degrees=4.0)}, id="a-whole-number-is-a-number"),
+        pytest.param("data=built/real", {"data": Path("built/real")}, id="a-path"),
+        pytest.param('start="3"', {"start": "3"}, id="a-number-in-quotes-is-text"),
+        pytest.param(
+            "stages=[{epochs: 1, lr: 1e-3, frozen: on}]",
+            {"stages": (Stage(epochs=1, lr=0.001, frozen=True),)},
+            id="on-is-true-in-yaml",
+        ),
     ],
 )
 def test_an_override_lies_over_the_file(recipe_file, override, expected):
@@ -87,7 +100,32 @@ def test_a_recipe_does_not_change_once_it_is_read(recipe_file):
         ),
         pytest.param("zzz=1", r"^tiny\.yaml: unknown key 'zzz'$", id="like-nothing"),
         pytest.param("augment.degrees=21", r"augment\.degrees: .*less than or equal to 20, got 21$", id="too-much"),
-        pytest.param("augment.view=[AP]", r"augment\.view: input should be a valid string, got \['AP'\]$", id="type"),
+        pytest.param("augment.view=[AP]", r"augment\.view: expected text, got \['AP'\]$", id="type"),
+        pytest.param(
+            "batch=yes", r"batch: expected a whole number, got True, as YAML reads yes, no", id="yes-is-not-1"
+        ),
+        pytest.param(
+            'batch="3"', r"batch: expected a whole number, got '3', which is text: write it without", id="text"
+        ),
+        pytest.param("batch=3.0", r"batch: expected a whole number, got 3\.0: write it without a point$", id="a-point"),
+        pytest.param("batch=null", r"batch: expected a whole number, got None: leave the key out", id="nothing"),
+        pytest.param("augment.degrees=on", r"augment\.degrees: expected a number, got True, as YAML", id="on-is-not-1"),
+        pytest.param(
+            'augment.degrees="1e1"', r"augment\.degrees: expected a number, got '1e1', which is text", id="1e1"
+        ),
+        pytest.param(
+            "augment.view=3", r"""augment\.view: expected text, got 3: put it in quotes, .* as '"3"'$""", id="a-number"
+        ),
+        pytest.param("at_most.siim='9'", r"at_most\.siim: expected a whole number, got '9'", id="in-a-mapping"),
+        pytest.param(
+            "stages=[{epochs: true}]", r"stages\.0\.epochs: expected a whole number, got True", id="in-a-list"
+        ),
+        pytest.param(
+            "stages=[{epochs: 1, frozen: 1}]", r"stages\.0\.frozen: expected true or false, got 1$", id="bool"
+        ),
+        pytest.param("stages=3", r"stages: expected a list, got 3$", id="no-list"),
+        pytest.param("augment=3", r"augment: expected keys and values, got 3$", id="no-keys"),
+        pytest.param("data=3", r"data: expected a path, got 3$", id="no-path"),
         pytest.param("stages=[{lr: 1}]", r"stages\.0\.epochs: field required", id="missing"),
     ],
 )

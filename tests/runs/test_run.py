@@ -102,6 +102,28 @@ def test_json_is_written_whole(tmp_path):
     assert json.loads(path.read_text()) == {"ap50": 0.5, "low": None}
 
 
+def test_what_was_not_measured_is_null_and_never_a_bare_nan(tmp_path):
+    run = start_run("detection", "tiny", Recipe(), DATA, tmp_path)
+    nothing = float("nan")
+
+    path = run.write_json("metrics.json", {"ap50": nothing, "folds": [(0.5, nothing), {"low": nothing}]})
+
+    assert json.loads(path.read_text(), parse_constant=pytest.fail) == {
+        "ap50": None,
+        "folds": [[0.5, None], {"low": None}],
+    }
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf")])
+def test_a_number_without_end_is_refused_and_leaves_no_file(tmp_path, number):
+    run = start_run("detection", "tiny", Recipe(), DATA, tmp_path)
+
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run.write_json("metrics.json", {"loss": number})
+
+    assert not (run.folder / "metrics.json").exists()
+
+
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
 def test_a_write_that_fails_half_way_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch, step):
     path = tmp_path / "card.json"

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from boxray.runs.recipe import Clahe, StrictModel
+from boxray.runs.recipe import Clahe, FilePath, StrictModel
 
 
 class ClassificationRecipe(StrictModel):
     """Everything that decides what comes out. Two stages: the new head alone, then all layers."""
 
     architecture: Literal["mobilenet_v2"] = "mobilenet_v2"
-    start: Path | None = None
+    start: FilePath | None = None
     """Safetensors in torchvision's layout; None starts from random weights."""
-    data: Path
+    data: FilePath
     side_px: int = Field(default=320, ge=64, multiple_of=32)
     clahe: Clahe = Clahe()
     frozen_blocks: int = Field(default=0, ge=0)

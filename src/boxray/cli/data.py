@@ -17,6 +17,7 @@ from boxray.cli.data_download import download
 from boxray.cli.show import progress_bar
 from boxray.core.bench import bench_folder
 from boxray.core.findings import Presence
+from boxray.core.plain import json_text
 from boxray.data.audit import ASSUMED, Audit
 from boxray.data.build import build as build_set
 from boxray.data.card import Card, load_card
@@ -55,7 +56,7 @@ def build(
             progress=lambda source, n: progress.update(0, advance=n, description=source),  # type: ignore[arg-type]
         )
     if as_json:
-        print(json.dumps(built.audit.to_json(), indent=2))
+        print(json_text(built.audit.to_json()), end="")
         return
     console = Console()
     console.print(_source_table(built.audit))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from boxray.cli.exits import Exit
-from boxray.cli.read import expand
+from boxray.cli.read import DetectorChoice, expand
 from boxray.cli.show import progress_bar
 from boxray.core.bench import bench_folder
 from boxray.core.errors import InputError, Outcome
@@ -29,11 +29,12 @@ from boxray.localization.reader import released_reader
 def demo(
     files: Annotated[list[Path] | None, typer.Argument(help="Your own files; none: the bundled examples.")] = None,
     out: Annotated[Path, typer.Option(help="Where the page, pictures and readings go.")] = Path("runs/demo"),
+    detector: DetectorChoice = None,
 ) -> int:
     """Read radiographs into runs/demo: a page, overlay pictures, readings.jsonl; and print the findings."""
     paths = list(expand(files)) if files else examples()
     started = perf_counter()
-    reader = released_reader()
+    reader = released_reader(detector=detector)
     items = []
     with progress_bar("reading", len(paths)) as progress:
         for path in paths:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from boxray.cli.show import PEOPLE, progress_bar
+from boxray.cli.detection_compare import WEIGHTS_HELP, compare
+from boxray.cli.show import PEOPLE, progress_bar, steps
 from boxray.cli.training import (
     DataFolder,
     Overrides,
@@ -29,9 +28,8 @@ from boxray.core.findings import LabelSpace
 from boxray.core.metrics import Interval
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
-from boxray.detection.detect import YoloDetector
 from boxray.detection.evaluate import detect_all, judge_all
-from boxray.detection.load import ENGINES, DetectorEngine
+from boxray.detection.load import ENGINES, DetectorEngine, open_detector
 from boxray.detection.parity import Parity, measure_parity
 from boxray.detection.quantize import spread
 from boxray.detection.recipe import DetectionRecipe
@@ -42,6 +40,7 @@ from boxray.detection.shift import FEWEST_PATIENTS, SourceTold, tell_sources
 from boxray.runs.recipe import load_recipe, recipe_path
 
 app = typer.Typer(help="Train, evaluate and release the detector.", no_args_is_help=True)
+app.command()(compare)
 
 
 @app.command()
@@ -56,7 +55,7 @@ def train(recipe: RecipeName, overrides: Overrides = None, resume: Resume = Fals
 
 @app.command()
 def evaluate(
-    weights: Annotated[Path, typer.Argument(help="Released .safetensors (run by torch) or .onnx, card beside it.")],
+    weights: Annotated[Path, typer.Argument(help=f"{WEIGHTS_HELP} A run has no figure at a threshold yet.")],
     data: DataFolder,
     split: SplitName = "test",
     with_assumed: WithAssumed = False,
@@ -71,15 +70,15 @@ def evaluate(
     whole = Manifest.load(data)
     manifest = whole.part(Split(split))
     with tempfile.TemporaryDirectory() as state:
-        detector = _open_detector(weights, Path(state))
+        detector = open_detector(weights, Path(state))
         detector.label_space.require_same(manifest.label_space)
         with progress_bar("detecting", len(manifest.images)) as progress:
-            detections = list(detect_all(detector, manifest, _steps(progress)))
+            detections = list(detect_all(detector, manifest, steps(progress)))
         told, told_note = None, "not asked for"
         if report is not None and source_check:
             told, told_note = _tell_sources(weights, manifest, Path(state))
     with progress_bar("measuring", len(manifest.label_space)) as progress:
-        results = judge_all(manifest, detections, detector, with_assumed=with_assumed, progress=_steps(progress))
+        results = judge_all(manifest, detections, detector, with_assumed=with_assumed, progress=steps(progress))
     if report is not None:
         with progress_bar("writing the report", len(manifest.label_space)) as progress:
             evaluation = whole_evaluation(
@@ -93,24 +92,12 @@ def evaluate(
                 told=told,
                 told_note=told_note,
             )
-            page = write_report(report, evaluation, manifest, detections, _steps(progress))
+            page = write_report(report, evaluation, manifest, detections, steps(progress))
         PEOPLE.print(f"written: {page}")
     if as_json:
         print(json.dumps([result.to_json() for result in results], indent=2))
     else:
         _print_table(results, manifest.label_space)
-
-
-def _open_detector(weights: Path, state: Path) -> YoloDetector:
-    if weights.suffix != ".safetensors":
-        return YoloDetector.load(weights)
-    from boxray.detection.release import load_torch_detector
-
-    return load_torch_detector(weights, state)
-
-
-def _steps(progress: Progress) -> Callable[[], None]:
-    return lambda: progress.advance(TaskID(0))
 
 
 def _tell_sources(weights: Path, manifest: Manifest, state: Path) -> tuple[SourceTold | None, str]:
@@ -119,7 +106,7 @@ def _tell_sources(weights: Path, manifest: Manifest, state: Path) -> tuple[Sourc
         from boxray.detection.features import pooled_features
 
         with progress_bar("looking at features", len(manifest.images)) as progress:
-            features = pooled_features(weights, manifest, state, _steps(progress))
+            features = pooled_features(weights, manifest, state, steps(progress))
     except (MissingExtra, ModelError) as error:
         return None, str(error)
     images = manifest.images
@@ -156,11 +143,14 @@ def release(
     version: Annotated[str, typer.Option(help="Of the weights.")],
     out: Annotated[Path, typer.Option(help="Where they go.")] = Path("detection/weights"),
     fewest_boxes: Annotated[int, typer.Option(help="A finding trained with fewer boxes is not assessed.")] = 20,
+    default: Annotated[
+        bool, typer.Option("--default", help="Say on the card that these are the weights to read with.")
+    ] = False,
 ) -> None:
     """Write a run's weights as ONNX, safetensors and card; operating points from its validation part."""
     from boxray.detection.release import release as release_run
 
-    print(release_run(run, name, version, out, fewest_boxes=fewest_boxes))
+    print(release_run(run, name, version, out, fewest_boxes=fewest_boxes, default=default))
 
 
 @app.command()

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from boxray.cli.exits import Exit
 from boxray.core.errors import BoxrayError
-from boxray.weights import load_card, released_card
+from boxray.weights import load_card, released_card, released_cards
 
 Finding = tuple[bool, str, str]
 
@@ -79,8 +79,11 @@ def _engines() -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     for job in ("detection", "classification"):
-        card, _ = load_card(released_card(job), check=".onnx")
-        yield True, f"weights {job}", f"{card.name} {card.version}, hash as the card says"
+        default = released_card(job)
+        for path in released_cards(job):
+            card, _ = load_card(path, check=".onnx")
+            which = ", the default" if path == default else ""
+            yield True, f"weights {job}", f"{card.name} {card.version}{which}, hash as the card says"
 
 
 def _reading() -> Iterator[Finding]:

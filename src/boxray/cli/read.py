@@ -22,6 +22,13 @@ from boxray.imaging.read import read_radiograph
 from boxray.localization.overlay import overlay
 from boxray.localization.reader import Reader, released_reader
 
+DetectorChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--detector", help="Name of a released detector, or path of a card; default: the one whose card says so."
+    ),
+]
+
 MANY = 4
 """From so many files on, each core works on one of its own."""
 
@@ -35,10 +42,13 @@ def read(
         float | None, typer.Option(min=0, max=1, help="Of boxes; default: the stored operating points.")
     ] = None,
     engine: Annotated[EngineName, typer.Option(help="What runs the networks.")] = "openvino",
+    detector: DetectorChoice = None,
 ) -> int:
     """Read radiographs with the released weights. Exit code 3: some were refused or failed."""
+    if detector is not None and only == "classifier":
+        raise typer.BadParameter("--detector names weights that --only classifier does not ask; leave one of them out")
     paths = list(expand(files))
-    reader = released_reader(engine, only, many=len(paths) >= MANY)
+    reader = released_reader(engine, only, many=len(paths) >= MANY, detector=detector)
     not_read = 0
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from boxray.core.errors import Outcome
 from boxray.core.findings import LabelSpace
@@ -28,6 +36,11 @@ def progress_bar(what: str, total: int | None) -> Iterator[Progress]:
     with Progress(*columns, console=PEOPLE, transient=True, disable=not PEOPLE.is_terminal) as progress:
         progress.add_task(what, total=total)
         yield progress
+
+
+def steps(progress: Progress) -> Callable[[], None]:
+    """What moves the bar of `progress_bar` on by one."""
+    return lambda: progress.advance(TaskID(0))
 
 
 def line_of(reading: Reading, label_space: LabelSpace) -> str:

@@ -11,10 +11,10 @@ import pandas as pd
 
 from boxray.core.findings import Presence
 from boxray.data.books import Books
-from boxray.data.consensus import reader_agreement
 from boxray.data.manifest import Manifest
 from boxray.data.merge import Merged
 from boxray.data.presence import Rule
+from boxray.data.reader_agreement import reader_agreement
 from boxray.data.split import PARTS, Deal, Split
 
 TINY_SHARE: Final = 0.001
@@ -33,7 +33,8 @@ class Audit:
     splits: dict[str, dict[str, int]]
     """Split -> images, patients and boxes."""
     presence: dict[str, dict[str, dict[str, int]]]
-    """Source -> finding -> state -> images; what a card only assumes absent is a state of its own."""
+    """Source whose reading or card decided -> finding -> state -> images; what a card only assumes absent is a state
+    of its own."""
     rules: dict[str, dict[str, int]]
     """Finding -> rule that decided -> images."""
     boxes: dict[str, dict[str, int]]
@@ -88,9 +89,7 @@ def audit_of(
     return Audit(
         sources={name: of_source.to_json() for name, of_source in books.items()},
         splits={split.value: _size(manifest.part(split)) for split in Split},
-        presence={
-            name: {key: _states(part, key) for key in keys} for name, part in images.groupby("source", observed=True)
-        },
+        presence=_presence(manifest),
         rules={key: _counts(images[f"rule_{key}"], Rule) for key in keys},
         boxes={key: _counts(of_split["split"][of_split["finding"] == key], PARTS) for key in keys},
         geometry={key: _geometry(manifest, key) for key in keys},
@@ -114,6 +113,17 @@ def _size(part: Manifest) -> dict[str, int]:
 def _counts(column: pd.Series, values: Any) -> dict[str, int]:
     seen = column.value_counts()
     return {value.value: int(seen.get(value.value, 0)) for value in values}
+
+
+def _presence(manifest: Manifest) -> dict[str, dict[str, dict[str, int]]]:
+    states: dict[str, dict[str, dict[str, int]]] = {}
+    ruled_by = {key: manifest.ruled_by(key) for key in manifest.label_space.keys}
+    for name in sorted({source for who in ruled_by.values() for source in who.unique()}):
+        states[name] = {}
+        for key, who in ruled_by.items():
+            part = manifest.images.loc[(who == name).to_numpy(), [f"presence_{key}", f"rule_{key}"]]
+            states[name][key] = _states(part, key)
+    return states
 
 
 def _states(part: pd.DataFrame, key: str) -> dict[str, int]:

@@ -86,7 +86,8 @@ def _use(card: Card) -> str:
 
 def _matrices(audit: Audit, space: LabelSpace, deck: Mapping[str, Card]) -> list[str]:
     states = [*(presence.value for presence in Presence), ASSUMED]
-    lines = ["## What is known of each finding", "", "Unknown is not absent. Images by source and state:", ""]
+    said = "Unknown is not absent. Images by state, and by the source whose reading or card decided:"
+    lines = ["## What is known of each finding", "", said, ""]
     for source in deck:
         if source in audit.presence:
             rows = [

@@ -21,7 +21,7 @@ from boxray.data.consensus import fuse_table
 from boxray.data.datasets_file import DatasetsFile, SourceEntry
 from boxray.data.gather import Gathered, Gatherer, Progress, together
 from boxray.data.likeness import SIDE_PX, near_copies
-from boxray.data.manifest import BOX_COLUMNS, CORNERS, IMAGE_COLUMNS, Manifest, forget
+from boxray.data.manifest import BOX_COLUMNS, CORNERS, IMAGE_COLUMNS, RULED_BY, Manifest, forget
 from boxray.data.merge import Merged, merge_copies, who_looked
 from boxray.data.pictures import Shelf
 from boxray.data.presence import Cells, Rule
@@ -155,7 +155,22 @@ def _image_table(merged: Merged, dealt: Deal, label_space: LabelSpace) -> pd.Dat
     images = merged.images
     split = images["patient"].map(dict(dealt.split_of)).where(images["aside"] == "", Split.ASIDE).astype(str)
     table = images.assign(split=pd.Categorical(split), source=pd.Categorical(images["source"]))
-    return table[IMAGE_COLUMNS].assign(**_cell_columns(merged.cells, label_space))
+    cells = _cell_columns(merged.cells, label_space)
+    return table[IMAGE_COLUMNS].assign(**cells, **_ruled_by_columns(merged, label_space))
+
+
+def _ruled_by_columns(merged: Merged, label_space: LabelSpace) -> dict[str, pd.Categorical]:
+    own = merged.images["source"].astype(str).to_numpy()
+    names = sorted({*own, *(source for who in merged.ruled_by.values() for source in who)})
+    place = {name: index for index, name in enumerate(names)}
+    codes = np.array([place[source] for source in own], dtype=np.int64)
+    columns = {}
+    for position, key in enumerate(label_space.keys):
+        ruled = codes.copy()
+        for row, who in merged.ruled_by.items():
+            ruled[row] = place[who[position]]
+        columns[f"{RULED_BY}{key}"] = pd.Categorical.from_codes(ruled, names)
+    return columns
 
 
 def _cell_columns(cells: list[Cells], label_space: LabelSpace) -> dict[str, pd.Categorical]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from boxray.core.ahead import in_order
 from boxray.core.boxes import box_area, clip_boxes
 from boxray.core.errors import DataError
 from boxray.core.findings import LabelSpace
@@ -47,8 +46,7 @@ IMAGE_COLUMNS: Final = (
     "hash",
 )
 
-_AT_ONCE: Final = 2
-"""Files in work at one time: one decoder serves them in turn, so more would only wait."""
+_NAMED_BEFORE: Final = "named a second time by the tables"
 
 _CHUNK: Final = 20_000
 """Rows that are tuples at one time; a table of columns takes a tenth of the memory."""
@@ -135,19 +133,14 @@ class Gatherer:
         return gathered
 
     def _with_pictures(self, records: Iterable[Record]) -> Iterator[tuple[Record, Picture | str]]:
-        """Each record with its picture, in their order. While one is decoded, the one before is written."""
-        named: set[str] = set()
-        ahead: deque[tuple[Record, Future[Picture | str]]] = deque()
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for record in records:
-                job = self._picture if record.image not in named else _named_before
-                named.add(record.image)
-                ahead.append((record, pool.submit(job, record)))
-                while len(ahead) > 4 * _AT_ONCE:
-                    first, picture = ahead.popleft()
-                    yield first, picture.result()
-            for last, picture in ahead:
-                yield last, picture.result()
+        """Each record with its picture, in their order; as many are decoded at once as the shelf has children."""
+
+        def work(told: tuple[Record, bool]) -> tuple[Record, Picture | str]:
+            record, again = told
+            return record, _NAMED_BEFORE if again else self._picture(record)
+
+        threads = self.shelf.at_once
+        return in_order(work, _told_again(records), threads=threads, ahead=4 * threads)
 
     def _require_frame(self, record: Record) -> None:
         frame = self.card.frame
@@ -234,8 +227,12 @@ class Gatherer:
             self.audit.remarks["picture that no table names"] += len(found - named)
 
 
-def _named_before(_record: Record) -> str:
-    return "named a second time by the tables"
+def _told_again(records: Iterable[Record]) -> Iterator[tuple[Record, bool]]:
+    """Each record, and whether its image was named before."""
+    named: set[str] = set()
+    for record in records:
+        yield record, record.image in named
+        named.add(record.image)
 
 
 def _fault_of(mapped: np.ndarray[Any, Any], clipped: np.ndarray[Any, Any]) -> str:

@@ -3,7 +3,8 @@
 Images, one row each: `image_id`, `source`, `image`, `split`, `patient` (opaque), `picture` (relative to the manifest),
 `width`, `height`, `sha256` (of the radiograph's pixels), `view`, `sex`, `age_years`, `aside` (the quality fault for
 which it is in no part, or nothing), `copies` (ids of the copies that it stands for, as words of a shell), `readers`
-(all who read it or one of its copies, with blanks between), and per finding `presence_<key>` and `rule_<key>`.
+(all who read it or one of its copies, with blanks between), and per finding `presence_<key>`, `rule_<key>` and
+`ruled_by_<key>`: the source whose reading or card decided. It is not `source` where a copy from elsewhere knew more.
 
 Boxes, the consensus of the readers, one row each: `image_id`, `finding`, `x1`, `y1`, `x2`, `y2` in pixels of the
 picture, `votes` (readers who drew it), `n_readers` (readers of the image), `readers`, `raw_label`. Every reader's own
@@ -24,6 +25,7 @@ import pandas as pd
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import DataError
 from boxray.core.findings import LabelSpace, Presence
+from boxray.core.plain import json_text
 from boxray.core.radiograph import Radiograph
 from boxray.data.split import Split, require_disjoint, require_no_shared_picture
 from boxray.imaging.limits import MIN_SIDE_IN_DATA_PX
@@ -47,6 +49,8 @@ IMAGE_COLUMNS = [
     "readers",
 ]
 """Before those of the findings."""
+RULED_BY = "ruled_by_"
+"""Begins the columns that name, for each finding, the source that decided."""
 CORNERS = ["x1", "y1", "x2", "y2"]
 BOX_COLUMNS = ["image_id", "finding", *CORNERS, "votes", "n_readers", "readers", "raw_label"]
 READER_BOX_COLUMNS = ["image_id", "finding", *CORNERS, "reader", "raw_label"]
@@ -118,7 +122,7 @@ class Manifest:
             "files": files,
             **about,
         }
-        (self.folder / ABOUT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (self.folder / ABOUT).write_text(json_text(content), encoding="utf-8")
 
     def audit(self) -> dict[str, Any]:
         """What the build counted in the whole set, all splits; empty where a set was saved without it."""
@@ -153,6 +157,14 @@ class Manifest:
         """Shape ``(N,)``: one `Presence` per image, in the order of `images`."""
         return np.array([Presence(value) for value in self.images[f"presence_{finding}"]], dtype=object)
 
+    def ruled_by(self, finding: str) -> pd.Series:
+        """Shape ``(N,)``: the source whose reading or card decided on a finding: there stands an assumption's reason.
+
+        A set that was built before this was kept gives the source of each picture.
+        """
+        name = f"{RULED_BY}{finding}"
+        return self.images[name if name in self.images.columns else "source"].astype(str)
+
     def boxes_of(self, finding: str) -> dict[str, FloatArray]:
         """Boxes by image id, each of shape ``(N, 4)``, in pixels of the picture; images without are not in it."""
         rows = self.boxes[self.boxes["finding"] == finding]
@@ -160,9 +172,13 @@ class Manifest:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what the tables say; the same data built elsewhere has the same one."""
+        """SHA-256 of what the tables say; the same data built elsewhere has the same one.
+
+        Where pictures lie and whose card decided is no part of it: neither changes what can be learned.
+        """
         digest = hashlib.sha256()
-        for table in (self.images.drop(columns=["picture"]), self.boxes):
+        beside = [name for name in self.images.columns if name == "picture" or name.startswith(RULED_BY)]
+        for table in (self.images.drop(columns=beside), self.boxes):
             for name, column in table.items():
                 digest.update(f"{name} {len(column)}\n".encode())
                 digest.update(_content(column))

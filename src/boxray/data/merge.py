@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +37,9 @@ class Merged:
     """Pairs of patients under whose names the same film was found."""
     contradictions: Counter[str]
     """Finding -> images of which one reading has it and another has not."""
+    ruled_by: dict[int, tuple[str, ...]]
+    """Row of `images` -> per finding, the source whose reading or card decided; where nobody's did, the picture's own.
+    Only of images that stand for films of several sources: all others are ruled by their own."""
     copies: pd.DataFrame
     """One row per copy: `kept` and `copy` (ids of images), `kept_source`, `copy_source`, and `how` they are alike."""
 
@@ -68,12 +71,16 @@ def merge_copies(gathered: Gathered, groups: IntArray, label_space: LabelSpace, 
     cells, readers = list(gathered.cells), list(gathered.readers)
     copies = np.full(len(images), "", dtype=object)
     contradictions: Counter[str] = Counter()
+    ruled_by: dict[int, tuple[str, ...]] = {}
+    sources = images["source"].astype(str).to_numpy()
     for kept, others in members.items():
         readings = [
             _unboxed(gathered.cells[index]) if stretched[index] else gathered.cells[index] for index in (kept, *others)
         ]
         cells[kept] = together(readings, exclusive=label_space.exclusive)
         contradictions.update(label_space.keys[position] for position in contradicted(readings))
+        if len(set(sources[[kept, *others]])) > 1:
+            ruled_by[kept] = _who_ruled(cells[kept], readings, sources[[kept, *others]].tolist())
         readers[kept] = tuple(dict.fromkeys(reader for index in (kept, *others) for reader in readers[index]))
         copies[kept] = shlex.join(images["image_id"].iloc[others])
     table = _copies(images, goes, keeper)
@@ -93,7 +100,19 @@ def merge_copies(gathered: Gathered, groups: IntArray, label_space: LabelSpace, 
         boxes,
         [(a, b) for a, b in zip(patients[keeper[goes]], patients[goes], strict=True) if a != b],
         contradictions,
+        {int(np.searchsorted(stays, kept)): who for kept, who in ruled_by.items()},
         table,
+    )
+
+
+def _who_ruled(merged: Cells, readings: Sequence[Cells], sources: Sequence[str]) -> tuple[str, ...]:
+    """Per finding the source of the first reading that says what holds; of what nobody says alone, the first source.
+
+    An assumption has its reason in the card of that source, which need not be that of the picture.
+    """
+    return tuple(
+        next((source for source, cells in zip(sources, readings, strict=True) if cells[position] == cell), sources[0])
+        for position, cell in enumerate(merged)
     )
 
 

@@ -21,6 +21,7 @@ from boxray.core.errors import InputError, Outcome
 from boxray.core.radiograph import Radiograph
 from boxray.data.likeness import SIDE_PX, Fingerprint, fingerprint_of
 from boxray.data.yolo_files import label_file
+from boxray.imaging.children import DecodingChildren, decoding_children
 from boxray.imaging.limits import MIN_SIDE_IN_DATA_PX
 from boxray.imaging.polarity import EXCHANGED_BELOW, polarity
 from boxray.imaging.read import read_radiograph
@@ -62,14 +63,26 @@ class Picture:
 class Shelf:
     """The pictures of one built set, with what is known of them from the build before."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, children: DecodingChildren | None = None) -> None:
+        """Look at what an earlier build left.
+
+        Args:
+            folder: Of the built set.
+            children: Who decodes; None means the program's own, one for each core.
+        """
         self.folder = folder
+        self._children = children or decoding_children()
         self._counting = Lock()
         self._files: dict[str, tuple[Path, bool]] = {}
         self.decoded = 0
         """How many files were decoded anew."""
         self._before = self._read()
         self._now: dict[str, dict[str, Any]] = {}
+
+    @property
+    def at_once(self) -> int:
+        """How many threads may well `put` at one time: one more than are decoding, as one writes meanwhile."""
+        return self._children.most + 1
 
     def put(self, path: str, file: Path, *, chest: bool) -> Picture | str:
         """The picture of a file at a place of the built set, or the code for which there is none.
@@ -106,7 +119,8 @@ class Shelf:
 
     def save(self) -> None:
         """Keep what is known so far for the next build; a refusal that may go better another time is forgotten."""
-        rows = [{"path": path, **row} for path, row in self._now.items() if not row["passing"]]
+        # By path: which of two files was done first is chance, and the table is not.
+        rows = [{"path": path, **row} for path, row in sorted(self._now.items()) if not row["passing"]]
         table = pd.DataFrame(rows, columns=SHELF_COLUMNS).astype({"hash": "uint64"})
         table.to_parquet(self.folder / f"{SHELF}.part", index=False)
         (self.folder / f"{SHELF}.part").replace(self.folder / SHELF)
@@ -126,7 +140,7 @@ class Shelf:
             self.decoded += 1
         blank = dict.fromkeys(("width", "height", "hash"), 0) | {"sha256": "", "view": "", "flag": "", "thumbnail": b""}
         try:
-            rad = read_radiograph(file, check_polarity=False, min_side_px=MIN_SIDE_IN_DATA_PX)
+            rad = read_radiograph(file, check_polarity=False, min_side_px=MIN_SIDE_IN_DATA_PX, children=self._children)
         except InputError as error:
             passing = error.code.outcome is Outcome.FAILED or error.code.name.startswith("decode.")
             return {"refused": error.code.name, "passing": passing, **blank}

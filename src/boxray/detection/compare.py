@@ -3,13 +3,115 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
 from boxray.core.arrays import FloatArray
+from boxray.core.errors import ModelError
 from boxray.core.metrics import Interval, Measure, bootstrap_all, paired_difference, precision_measure
+from boxray.core.protocols import Detector
 from boxray.data.manifest import Manifest
 from boxray.detection.evaluate import IOU_LIMIT, Detections, rank_finding, scored_images
+from boxray.detection.results import json_of
+
+MEAN: Final = "mean"
+"""Stands in the place of a finding where a figure is the mean over findings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """AP50 of two detectors for one finding, or the mean over findings, and the paired difference of the two."""
+
+    finding: str
+    n_images: int
+    """On which it was measured."""
+    n_boxes: int
+    """None of them: there is no figure."""
+    ours: Interval
+    theirs: Interval
+    difference: Interval
+    """Ours minus theirs."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "finding": self.finding,
+            "images": self.n_images,
+            "boxes": self.n_boxes,
+            "ours": json_of(self.ours),
+            "theirs": json_of(self.theirs),
+            "difference": json_of(self.difference),
+        }
+
+
+def findings_of_both(ours: Detector, theirs: Detector, named: Sequence[str] = ()) -> tuple[str, ...]:
+    """The findings on which two detectors can be compared, in the label space's order.
+
+    Args:
+        ours: One detector.
+        theirs: The other.
+        named: Only these; none means all that both assess.
+
+    Raises:
+        ModelError: If their label spaces differ, or one of them does not assess what is named, or they assess
+            nothing in common.
+    """
+    ours.label_space.require_same(theirs.label_space)
+    both = tuple(key for key in ours.label_space.keys if key in ours.assessed and key in theirs.assessed)
+    surplus = [key for key in named if key not in both]
+    if surplus or not both:
+        asked = f"{', '.join(surplus)} cannot be compared" if surplus else "there is nothing to compare"
+        assessed = {"ours": ours.assessed, "theirs": theirs.assessed, "both": both}
+        said = "; ".join(f"by {who}: {', '.join(keys) or 'nothing'}" for who, keys in assessed.items())
+        raise ModelError(f"{asked}; assessed {said}")
+    return tuple(key for key in both if not named or key in named)
+
+
+def compare_ap50(
+    manifest: Manifest,
+    ours: Detections,
+    theirs: Detections,
+    findings: Sequence[str],
+    *,
+    with_assumed: bool = False,
+    rounds: int = 1000,
+) -> tuple[Compared, ...]:
+    """Both detectors' AP50 and their difference, on the same resamples of patients.
+
+    Args:
+        manifest: The images.
+        ours: Per image of the manifest.
+        theirs: The other detector's.
+        findings: Which both assess.
+        with_assumed: Count images in which a finding is only assumed to be absent.
+        rounds: Of the bootstrap.
+
+    Returns:
+        A row per finding, and last the mean over those that have a box here; a finding without has no figure.
+    """
+    counted = {finding: scored_images(manifest, finding, with_assumed=with_assumed) for finding in findings}
+    boxes = {finding: sum(map(len, manifest.boxes_of(finding).values())) for finding in findings}
+    measured = [finding for finding in findings if boxes[finding]]
+    of_ours, of_theirs = (_ap50_of(manifest, found, measured, with_assumed=with_assumed) for found in (ours, theirs))
+
+    def measure(weights: FloatArray) -> FloatArray:
+        left, right = of_ours(weights), of_theirs(weights)
+        return np.concatenate([left, right, left - right])
+
+    n = len(measured) + 1
+    figures: Sequence[Interval] = [Interval.nothing()] * 3 * n
+    if measured:
+        figures = bootstrap_all(measure, manifest.images["patient"].tolist(), rounds=rounds)
+    place = {name: index for index, name in enumerate([*measured, MEAN])}
+    nowhere = np.zeros(len(manifest.images), dtype=bool)
+    counted[MEAN] = np.any([nowhere, *(counted[finding] for finding in measured)], axis=0)
+    boxes[MEAN] = sum(boxes.values())
+    rows = []
+    for name in (*findings, MEAN):
+        three = figures[place[name] :: n] if name in place else [Interval.nothing()] * 3
+        rows.append(Compared(name, int(counted[name].sum()), boxes[name], *three))
+    return tuple(rows)
 
 
 def mean_ap50(
@@ -54,7 +156,7 @@ def ap50_difference(
         manifest.images["patient"].tolist(),
         rounds=rounds,
     )
-    return dict(zip([*findings, "mean"], differences, strict=True))
+    return dict(zip([*findings, MEAN], differences, strict=True))
 
 
 def _ap50_of(manifest: Manifest, detections: Detections, findings: Sequence[str], *, with_assumed: bool) -> Measure:

@@ -58,10 +58,14 @@ Detections = Sequence[tuple[Detection, ...]]
 def detect_all(
     detector: Detector, manifest: Manifest, progress: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Detection, ...]]:
-    """Every detection down to a score of 0.001, image by image in the manifest's order."""
-    for picture in manifest.images["picture"]:
-        rad = manifest.radiograph(picture)
-        yield detector.detect(rad, LOWEST_SCORE)
+    """Every detection down to a score of 0.001, image by image in the manifest's order.
+
+    A detector that was opened for many works on several images at once, and the next ones are decoded meanwhile;
+    only a few are held at a time.
+    """
+    radiographs = (manifest.radiograph(picture) for picture in manifest.images["picture"])
+    for detections in detector.detect_many(radiographs, LOWEST_SCORE):
+        yield detections
         progress()
 
 

@@ -11,11 +11,9 @@ import numpy as np
 from boxray.core.arrays import FloatArray
 from boxray.core.frames import Letterbox
 from boxray.data.manifest import Manifest
-from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
+from boxray.detection.release import trained_network
 from boxray.imaging.letterbox import letterbox_pixels
 from boxray.imaging.shrink import shrink
-from boxray.tensors import read_tensors
-from boxray.weights import load_card
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +25,7 @@ def pooled_features(
     """The mean over the image of every channel of the backbone's last layer.
 
     Args:
-        weights: Card or tensors; the ``.safetensors`` must be there.
+        weights: Card or tensors, and the ``.safetensors`` must be there; or the folder of a finished run.
         manifest: Whose images to look at, in its order.
         state: Folder for ultralytics' settings.
         progress: Called after every image.
@@ -40,11 +38,10 @@ def pooled_features(
         MissingExtra: If torch or ultralytics is not installed.
         ModelError: If the tensors are missing or not those of the card.
     """
-    tame_ultralytics(state)
+    network: Any
+    card, network = trained_network(weights, state)
     import torch
 
-    card, tensors = load_card(weights, check=".safetensors")
-    network: Any = build_network(card.architecture, len(card.space), read_tensors(tensors))
     last_of_backbone = network.model[len(network.yaml["backbone"]) - 1]
     seen: list[FloatArray] = []
 

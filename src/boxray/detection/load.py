@@ -34,7 +34,7 @@ def load_detector(weights: Path, engine: DetectorEngine, state: Path, *, many: b
     """Released weights by an engine's name. Nothing falls back to another engine.
 
     Args:
-        weights: The card or a file beside it, of the float32 weights.
+        weights: The card or a file beside it, of the float32 weights; for torch also the folder of a finished run.
         engine: One of `ENGINES`.
         state: Folder for ultralytics' settings; only torch asks for it.
         many: For `YoloDetector.detect_many`; see `boxray.engines.open_session`.
@@ -54,6 +54,22 @@ def load_detector(weights: Path, engine: DetectorEngine, state: Path, *, many: b
     if engine in _INT8:
         return _load_int8(weights, _INT8[engine], many)
     return YoloDetector.load(weights, engine, many=many)  # type: ignore[arg-type]  # what is left is an EngineName
+
+
+def open_detector(weights: Path, state: Path) -> YoloDetector:
+    """What is to be judged, opened for many radiographs.
+
+    Args:
+        weights: An ``.onnx`` or its card; a ``.safetensors``, which torch runs; or the folder of a finished run,
+            whose tensors torch runs: it has no operating points.
+        state: Folder for ultralytics' settings; only torch asks for it.
+
+    Raises:
+        MissingExtra: If torch is needed and not installed.
+        ModelError: If the weights are not what their card says, or the run is not finished.
+    """
+    by_torch = weights.is_dir() or weights.suffix == ".safetensors"
+    return load_detector(weights, "torch" if by_torch else "openvino", state, many=True)
 
 
 def int8_card(weights: Path) -> Path:

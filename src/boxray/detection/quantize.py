@@ -58,7 +58,7 @@ def quantize(
     radiographs = (chosen.radiograph(picture) for picture in chosen.images["picture"])
     write_int8(graph, _watched(radiographs, progress), card, out.with_suffix(".onnx"))
     quantized = Quantized(of=card.identity().sha256, calibrated_on=len(chosen.images), fingerprint=manifest.fingerprint)
-    changes = {"name": out.stem, "quantized": quantized}
+    changes = {"name": out.stem, "quantized": quantized, "default": False}
     return save_card(card.model_copy(update=changes), out.parent)
 
 
@@ -117,7 +117,9 @@ def with_accuracy(
         The card again.
     """
     part = manifest.part(split)
-    plain, small = (_ap50(YoloDetector.load(card, "openvino-f32"), part, progress) for card in (weights, int8))
+    plain, small = (
+        _ap50(YoloDetector.load(card, "openvino-f32", many=True), part, progress) for card in (weights, int8)
+    )
     card, _ = load_card(int8, check=".onnx")
     assert card.quantized is not None, "quantize wrote the card"
     found = {key: (round(value, 4), round(small[key], 4)) for key, value in plain.items()}

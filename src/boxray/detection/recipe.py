@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from boxray.runs.recipe import Clahe, StrictModel
+from boxray.runs.recipe import AS_LIST, Clahe, FilePath, StrictModel
 
 
 class Stage(StrictModel):
@@ -48,11 +47,11 @@ class DetectionRecipe(StrictModel):
     """Everything that decides what comes out. What is not here is not configurable."""
 
     architecture: Literal["yolov8n", "yolov8s", "yolov8m", "yolov8l"] = "yolov8n"
-    start: Path | None = None
+    start: FilePath | None = None
     """Safetensors to start from; those of a network half as wide and as deep are doubled. None: random weights."""
-    data: Path
+    data: FilePath
     """Folder of a built data set."""
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    stages: Annotated[tuple[Stage, ...], AS_LIST, Field(min_length=1)]
     batch: int = Field(default=16, ge=1)
     """Pictures in a step, over all processes together."""
     seed: int = 0

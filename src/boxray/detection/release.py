@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,6 @@ import yaml
 
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import ModelError
-from boxray.core.findings import LabelSpace
 from boxray.core.metrics import best_f1_threshold
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
@@ -57,20 +57,46 @@ class TorchSession(Session):
 
 
 def load_torch_detector(weights: Path, state: Path, device: str = "cpu") -> YoloDetector:
-    """A detector that runs the released `.safetensors` in torch.
+    """A detector that runs the released `.safetensors`, or those of a finished run, in torch.
 
     Args:
-        weights: The tensors, with their card beside them.
+        weights: The tensors, with their card beside them; or a run's folder: it has no operating points yet, so
+            only what is given a `min_score` is answered.
         state: Folder for ultralytics' settings.
         device: As torch names it; ``cuda`` for a GPU.
 
     Raises:
-        ModelError: If a GPU is asked for and there is none.
+        ModelError: If a GPU is asked for and there is none, or the run is not finished.
     """
-    card, tensors = load_card(weights, check=".safetensors")
-    tame_ultralytics(state)
-    network = build_network(card.architecture, len(card.space), read_tensors(tensors))
+    card, network = trained_network(weights, state)
     return YoloDetector(card, TorchSession(network, _require_device(device)), card.space)
+
+
+def trained_network(weights: Path, state: Path) -> tuple[ModelCard, torch.nn.Module]:
+    """Card and network of released weights, or of a run that is finished and not released.
+
+    Args:
+        weights: A card or a file beside it; or the folder of a run.
+        state: Folder for ultralytics' settings.
+
+    Raises:
+        MissingExtra: If torch or ultralytics is not installed.
+        ModelError: If the weights are not what their card says, or the run is not finished.
+    """
+    if weights.is_dir():
+        card, tensors = _card_of_run(weights), weights / WEIGHTS
+    else:
+        card, tensors = load_card(weights, check=".safetensors")
+    tame_ultralytics(state)
+    return card, build_network(card.architecture, len(card.space), read_tensors(tensors))
+
+
+def _card_of_run(run: Path) -> ModelCard:
+    """A card in memory. There is no graph yet: what speaks is named by the hash of its tensors."""
+    card = _card_of(*_read_run(run), "unreleased", run.resolve().name, FEWEST_TRAINING_BOXES)
+    with (run / WEIGHTS).open("rb") as file:
+        spoken = hashlib.file_digest(file, "sha256").hexdigest()
+    return card.model_copy(update={"sha256": {f"{card.name}.onnx": spoken}})
 
 
 def _require_device(device: str) -> str:
@@ -81,7 +107,15 @@ def _require_device(device: str) -> str:
     return device
 
 
-def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int = FEWEST_TRAINING_BOXES) -> Path:
+def release(
+    run: Path,
+    name: str,
+    version: str,
+    out: Path,
+    *,
+    fewest_boxes: int = FEWEST_TRAINING_BOXES,
+    default: bool = False,
+) -> Path:
     """Write `<name>.onnx`, `<name>.safetensors` (float16) and `<name>.json` into `out`.
 
     The operating points are chosen on the validation part of the run's data: the score at which F1 over
@@ -93,6 +127,7 @@ def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int 
         version: Of the weights.
         out: Folder to write into.
         fewest_boxes: A finding trained with fewer is not assessed.
+        default: Whether the card says that these are the weights to read with.
 
     Returns:
         The card's path.
@@ -100,19 +135,38 @@ def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int 
     Raises:
         ModelError: If the run is not finished, or the graph does not answer as the network does.
     """
-    if not (run / WEIGHTS).is_file():
-        raise ModelError(f"run {run.name} has no {WEIGHTS}: it is not finished; go on with it by --resume")
-    recipe = DetectionRecipe.model_validate(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
-    trained = json.loads((run / "trained.json").read_text(encoding="utf-8"))
-    space = LabelSpace.from_mapping(trained["label_space"])
-    side_px = recipe.stages[-1].side_px
+    recipe, trained = _read_run(run)
+    card = _card_of(recipe, trained, name, version, fewest_boxes).model_copy(update={"default": default})
     out.mkdir(parents=True, exist_ok=True)
     tame_ultralytics(run / "ultralytics")
     write_tensors(read_tensors(run / WEIGHTS), out / f"{name}.safetensors", half=True)
     # The graph is made from the rounded tensors, so that both files answer alike.
-    network = build_network(recipe.architecture, len(space), read_tensors(out / f"{name}.safetensors"))
-    write_graph(network, side_px, ["output"], out / f"{name}.onnx")
-    card = ModelCard(
+    network = build_network(recipe.architecture, len(card.space), read_tensors(out / f"{name}.safetensors"))
+    write_graph(network, card.side_px, ["output"], out / f"{name}.onnx")
+    detector = YoloDetector.load(save_card(card, out), many=True)
+    _require_parity(detector, TorchSession(network), card.side_px)
+    points = operating_points(detector, Manifest.load(recipe.data).part(Split.VAL))
+    return save_card(card.model_copy(update={"operating_points": points}), out)
+
+
+def _read_run(run: Path) -> tuple[DetectionRecipe, dict[str, Any]]:
+    """Recipe of a finished run, and what it was trained on."""
+    if not (run / "recipe.yaml").is_file():
+        raise ModelError(
+            f"the folder {run.name} has no recipe.yaml, so it is none of a run; name one of runs/detection, or weights"
+        )
+    if not (run / WEIGHTS).is_file() or not (run / "trained.json").is_file():
+        raise ModelError(f"run {run.name} has no {WEIGHTS}: it is not finished; go on with it by --resume")
+    recipe = DetectionRecipe.model_validate(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
+    trained: dict[str, Any] = json.loads((run / "trained.json").read_text(encoding="utf-8"))
+    return recipe, trained
+
+
+def _card_of(
+    recipe: DetectionRecipe, trained: Mapping[str, Any], name: str, version: str, fewest_boxes: int
+) -> ModelCard:
+    """What is known of a run's weights before they are judged: no operating points and no hashes."""
+    return ModelCard(
         name=name,
         version=version,
         job="detection",
@@ -121,7 +175,7 @@ def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int 
         intended_use="Research on chest radiographs. Not a medical device.",
         label_space=trained["label_space"],
         assessed=assessed_findings(trained, fewest_boxes),
-        side_px=side_px,
+        side_px=recipe.stages[-1].side_px,
         clahe=recipe.clahe,
         operating_points={},
         trained_on=Provenance(
@@ -133,10 +187,6 @@ def release(run: Path, name: str, version: str, out: Path, *, fewest_boxes: int 
         ),
         sha256={},
     )
-    detector = YoloDetector.load(save_card(card, out))
-    _require_parity(detector, TorchSession(network), side_px)
-    points = operating_points(detector, Manifest.load(recipe.data).part(Split.VAL))
-    return save_card(card.model_copy(update={"operating_points": points}), out)
 
 
 def assessed_findings(trained: Mapping[str, Any], fewest_boxes: int) -> tuple[str, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from functools import cache
 from queue import LifoQueue
 from types import TracebackType
 from typing import Any, Self
 
+from boxray.core.ahead import cores
 from boxray.core.radiograph import Radiograph
 from boxray.imaging.child import DecodingChild, decoding_child
 
@@ -32,6 +35,11 @@ class DecodingChildren:
         for child in (*self._own, decoding_child()):
             self._idle.put(child)
 
+    @property
+    def most(self) -> int:
+        """How many files are decoded at one time."""
+        return len(self._own) + 1
+
     def decode(self, data: bytes, **options: Any) -> Radiograph:
         """Have the bytes decoded by a child that is idle, or wait for one.
 
@@ -56,3 +64,13 @@ class DecodingChildren:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def decoding_children() -> DecodingChildren:
+    """The program's own, one for each of its cores: they live until it ends. A forked program makes its own."""
+    return _children_of(os.getpid())
+
+
+@cache
+def _children_of(pid: int) -> DecodingChildren:  # noqa: ARG001 - the key of the cache
+    return DecodingChildren(cores())

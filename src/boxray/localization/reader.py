@@ -145,17 +145,27 @@ class Reader:
         return tuple(rows)
 
 
-def released_reader(engine: EngineName = "openvino", only: Only | None = None, *, many: bool = False) -> Reader:
+def released_reader(
+    engine: EngineName = "openvino", only: Only | None = None, *, many: bool = False, detector: str | None = None
+) -> Reader:
     """A reader of the weights that the project releases.
 
     Args:
         engine: What runs both graphs.
         only: The one model that is wanted.
         many: For `Reader.read_many` or several threads: see `boxray.engines.open_session`.
+        detector: Name of the released detector, or path of a card; None means the default one.
 
     Raises:
-        ModelError: If weights are missing, or are not what their card says.
+        ModelError: If weights are missing, or are not what their card says, or those named are no detector.
     """
-    detector = None if only == "classifier" else YoloDetector.load(released_card("detection"), engine, many=many)
+    boxes = None if only == "classifier" else _released_detector(detector, engine, many)
     classifier = None if only == "detector" else CamClassifier.load(released_card("classification"), engine, many=many)
-    return Reader(detector, classifier, max(model.session.lanes for model in (detector, classifier) if model))
+    return Reader(boxes, classifier, max(model.session.lanes for model in (boxes, classifier) if model))
+
+
+def _released_detector(wanted: str | None, engine: EngineName, many: bool) -> YoloDetector:
+    loaded = YoloDetector.load(released_card("detection", wanted), engine, many=many)
+    if loaded.card.job != "detection":
+        raise ModelError(f"{loaded.card.name} is of {loaded.card.job}, a detector is wanted; see detection/weights")
+    return loaded

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from types import MappingProxyType
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from boxray.core.bench import bench_folder
 from boxray.core.errors import RecipeError
 
 
 class StrictModel(BaseModel):
-    """The base of recipes: no unknown key, no later change."""
+    """The base of recipes: no unknown key, no later change, and no value taken for another: `yes` is not 1.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    YAML has no paths and no tuples: such fields are `FilePath` and `Annotated[tuple[…], AS_LIST]`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+AS_LIST: Final = Strict(strict=False)
+"""Of a tuple that is written as a list; what stands in it stays strict."""
+
+FilePath = Annotated[Path, Strict(strict=False)]
+"""A path that is written as text."""
 
 
 class Clahe(StrictModel):
@@ -37,11 +49,12 @@ def load_recipe(model: type[RecipeType], path: Path, overrides: Sequence[str] = 
     Args:
         model: What the recipe is read into.
         path: A YAML file, or a name in `<job>/recipes`.
-        overrides: Such as ``epochs=3`` or ``augment.degrees=0``; values are YAML.
+        overrides: Such as ``epochs=3`` or ``augment.degrees=0``; values are YAML, so ``3`` is a number and ``'"3"'``
+            is text.
 
     Raises:
-        RecipeError: If the file is missing, or a key is unknown (the nearest one is named), or a
-            value is out of range. The message begins with the recipe's name and the dotted key.
+        RecipeError: If the file is missing, or a key is unknown (the nearest one is named), or a value is of
+            another kind or out of range. The message begins with the recipe's name and the dotted key.
     """
     if not path.is_file():
         raise RecipeError(f"there is no recipe {path}; see the folder recipes/ of the job")
@@ -76,9 +89,18 @@ def _lay_over(content: dict[str, Any], override: str) -> None:
     content[last] = _yaml(value, f"the value of {key}")
 
 
+class _Recipe(yaml.SafeLoader):
+    """YAML as people write numbers: 1e-3 is one, as in YAML 1.2. In 1.1, which PyYAML reads, it is text."""
+
+
+_Recipe.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"), list("-+.0123456789")
+)
+
+
 def _yaml(text: str, what: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Recipe)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise RecipeError(f"{what} is not YAML: {error}") from error
 
@@ -91,9 +113,42 @@ def _explain(name: str, model: type[BaseModel], error: ValidationError) -> Itera
             place = ".".join("*" if isinstance(part, int) else str(part) for part in fault["loc"])
             near = difflib.get_close_matches(place, known, n=1)
             yield f"{name}: unknown key {key!r}" + (f" (did you mean {_numbered(near[0], key)!r}?)" if near else "")
+        elif fault["type"] in _EXPECTED:
+            got, advice = reprlib.repr(fault["input"]), _advice(fault["type"], fault["input"])
+            yield f"{name}: {key}: expected {_EXPECTED[fault['type']]}, got {got}{advice}"
         else:
             said = fault["msg"][:1].lower() + fault["msg"][1:]
             yield f"{name}: {key}: {said}, got {reprlib.repr(fault['input'])}"
+
+
+_EXPECTED: Final = MappingProxyType(
+    {
+        "int_type": "a whole number",
+        "float_type": "a number",
+        "bool_type": "true or false",
+        "string_type": "text",
+        "path_type": "a path",
+        "tuple_type": "a list",
+        "dict_type": "keys and values",
+        "model_type": "keys and values",
+    }
+)
+"""What stands there, by pydantic's word for the fault."""
+
+
+def _advice(fault: str, got: Any) -> str:
+    """What to do about a value of another kind, where its kind tells; else nothing."""
+    if got is None:
+        return ": leave the key out for its default"
+    if isinstance(got, bool) and fault != "string_type":
+        return ", as YAML reads yes, no, on and off too: write what is meant"
+    if fault == "int_type" and isinstance(got, float):
+        return ": write it without a point"
+    if fault in {"int_type", "float_type", "bool_type"} and isinstance(got, str):
+        return ", which is text: write it without quotes"
+    if fault == "string_type" and isinstance(got, bool | int | float):
+        return f""": put it in quotes, on a command line as '"{got}"'"""
+    return ""
 
 
 def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

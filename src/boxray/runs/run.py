@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import itertools
-import json
 import os
 import platform
 import re
@@ -18,6 +17,7 @@ import yaml
 from pydantic import BaseModel
 
 from boxray.core.errors import RecipeError
+from boxray.core.plain import json_text
 
 RUNS = Path("runs")
 
@@ -29,9 +29,13 @@ class Run:
     folder: Path
 
     def write_json(self, name: str, content: Any) -> Path:
-        """Write a file whole or not at all."""
+        """Write a file whole or not at all; what was not measured (NaN) is `null` in it.
+
+        Raises:
+            ValueError: If a number is infinite.
+        """
         path = self.folder / name
-        write_atomically(path, json.dumps(content, indent=2).encode() + b"\n")
+        write_atomically(path, json_text(content).encode())
         return path
 
 

@@ -188,12 +188,17 @@ def launch(
 
 
 def main(
-    examples: Sequence[Path] = (), *, address: str = "127.0.0.1", port: int = 7860, source: str | None = None
+    examples: Sequence[Path] = (),
+    *,
+    address: str = "127.0.0.1",
+    port: int = 7860,
+    source: str | None = None,
+    detector: str | None = None,
 ) -> None:
-    """Read with the released weights until Ctrl+C."""
+    """Read with the released weights until Ctrl+C; `detector` names others than the default ones."""
     from boxray.localization.reader import released_reader
 
-    launch(Service(released_reader()), examples, address=address, port=port, source=source)
+    launch(Service(released_reader(detector=detector)), examples, address=address, port=port, source=source)
 
 
 def _banner() -> str:
