@@ -247,9 +247,8 @@ def _localization(ranked: Ranked, threshold: float, patients: list[str], rounds:
 def _reliability(ranked: Ranked, patients: list[str], rounds: int) -> Reliability:
     ece, *shares = bootstrap_all(reliability_measure(ranked, IOU_LIMIT, JUDGED_FROM), patients, rounds=rounds)
     made, mean_score = score_bins(ranked, JUDGED_FROM)
-    width = 1 / len(made)
     bins = tuple(
-        ScoreBin(place * width, (place + 1) * width, int(made[place]), float(mean_score[place]), share)
+        ScoreBin(place / len(made), (place + 1) / len(made), int(made[place]), float(mean_score[place]), share)
         for place, share in enumerate(shares)
         if made[place]
     )
