@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import floor, log10
 
 import numpy as np
 
@@ -89,12 +90,17 @@ def operating_point(matches: Matches, scale: Scale) -> OperatingPoint:
     if lacking is not None:
         return OperatingPoint(threshold=FALLBACK_THRESHOLD, chosen=f"not chosen: {lacking}")
     best = round(max(best_f1_threshold(matches), LOWEST_THRESHOLD), 3)
-    (probability,) = scale.of_scores(np.array([best])).tolist()
     return OperatingPoint(
-        threshold=float(f"{probability:.6g}"),
+        threshold=best if scale == Scale() else _cut(float(scale.of_scores(np.array(best)))),
         chosen=f"best F1 at IoU 0.5 on {int(matches.n_boxes.sum())} boxes of the validation part, "
         f"where the network itself scores {best:g}",
     )
+
+
+def _cut(probability: float) -> float:
+    """To six digits and never upwards: a box that stands on the threshold is reported."""
+    digits = 5 - floor(log10(probability))
+    return floor(probability * 10**digits) / 10**digits
 
 
 def _lacking(matches: Matches) -> str | None:
