@@ -100,7 +100,7 @@ def operating_point(matches: Matches, scale: Scale) -> OperatingPoint:
 def _cut(probability: float) -> float:
     """To six digits and never upwards: a box that stands on the threshold is reported."""
     digits = 5 - floor(log10(probability))
-    return floor(probability * 10**digits) / 10**digits
+    return floor(probability * 10.0**digits) / 10.0**digits
 
 
 def _lacking(matches: Matches) -> str | None:

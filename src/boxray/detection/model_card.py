@@ -203,7 +203,7 @@ def _of_source(source: Card) -> tuple[str, str]:
 
 def _findings(card: ModelCard, results: Json) -> str:
     head = ("finding", "AP50", "AP40", "AP50:95", "sensitivity at 1 FP/image", "FROC mean", *_COUNTED)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row in results["findings"]:
         name = _plain(card.space[row["finding"]].display)
         if not row["assessed"]:
