@@ -24,8 +24,8 @@ from boxray.data.split import Split
 from boxray.detection import ultralytics_engine
 from boxray.detection.detect import YoloDetector, one_finding
 from boxray.detection.evaluate import evaluate
-from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.parity import raw_outputs
+from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.release import assessed_findings, load_torch_detector, release
 from boxray.detection.train import train as train_with
 from boxray.runs.run import Run
