@@ -13,10 +13,12 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from boxray.core.bench import bench_folder
+from boxray.core.calibration import Scale
 from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
 from boxray.core.reading import ModelIdentity
 from boxray.runs.recipe import Clahe
+from boxray.runs.run import write_atomically
 
 _WEIGHT_FILES: Final = frozenset({".json", ".onnx", ".safetensors"})
 """What a path of weights ends in. A name may have points too, as in ``tiny-1.0``."""
@@ -44,6 +46,17 @@ class OperatingPoint(_Strict):
     threshold: float
     chosen: str
     """How, and on how much."""
+
+
+class Calibrated(_Strict):
+    """On what a detector's calibration and operating points were made."""
+
+    fingerprint: str
+    """Of the data set whose validation part it was."""
+    images: int
+    """In that part."""
+    findings: dict[str, str]
+    """Per assessed finding: how, and on how much; ``not calibrated: …`` where its scores are the network's own."""
 
 
 class Quantized(_Strict):
@@ -79,7 +92,10 @@ class ModelCard(_Strict):
     """None leaves the shades as they are."""
     operating_points: dict[str, OperatingPoint]
     calibration: dict[str, tuple[float, float]] = {}
-    """Classifier only: per finding slope and offset of the logit, so that sigmoid gives a probability."""
+    """Per finding slope and offset of the logit, so that sigmoid gives a probability: that the finding is there (a
+    classifier), that a box of it hits a reader's at IoU 0.5 (a detector). Without an entry the score stays as it is."""
+    calibrated_on: Calibrated | None = None
+    """Detector only; None: its scores are the network's own."""
     trained_on: Provenance
     sha256: dict[str, str]
     """By file name."""
@@ -98,6 +114,8 @@ class ModelCard(_Strict):
         ):
             if not set(named) <= keys:
                 raise ValueError(f"{what}: {sorted(set(named) - keys)} are not in the label space")
+        for slope_and_offset in self.calibration.values():
+            Scale(*slope_and_offset)  # refuses what would turn the order of scores
         return self
 
     @property
@@ -109,6 +127,10 @@ class ModelCard(_Strict):
     def thresholds(self) -> dict[str, float]:
         """The stored operating points as plain numbers."""
         return {key: point.threshold for key, point in self.operating_points.items()}
+
+    def scale(self, finding: str) -> Scale:
+        """From the network's score of a finding to a probability; leaves it as it is where nothing was calibrated."""
+        return Scale(*self.calibration.get(finding, (1.0, 0.0)))
 
     def identity(self) -> ModelIdentity:
         """Name, version and hash of the graph, as a reading states them.
@@ -205,6 +227,11 @@ def save_card(card: ModelCard, folder: Path) -> Path:
         for file in sorted(folder.glob(f"{card.name}.*"))
         if file.suffix in {".onnx", ".safetensors"}
     }
+    return write_card(card.model_copy(update={"sha256": hashes}), folder)
+
+
+def write_card(card: ModelCard, folder: Path) -> Path:
+    """Write the card with the hashes that it states; the file is there whole, or as it was."""
     path = folder / f"{card.name}.json"
-    path.write_text(card.model_copy(update={"sha256": hashes}).model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_atomically(path, card.model_dump_json(indent=2).encode() + b"\n")
     return path

@@ -14,6 +14,7 @@ from boxray.core.protocols import FixedDetector
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Detection, ModelIdentity
 from built import SQUARE_XYXY, TWO, build_tiny_set
+from tiny_detector import tiny_weights
 
 
 @dataclass(frozen=True)
@@ -87,3 +88,23 @@ def test_the_source_check_can_be_left_out(evaluate, tmp_path):
 
     content = json.loads((tmp_path / "report" / "results.json").read_text())
     assert content["source_from_features"] == {"not_computed": "not asked for"}
+
+
+def test_weights_are_calibrated_and_their_page_is_written_from_the_command_line(tmp_path, capsys):
+    build_tiny_set(tmp_path / "set")
+    weights = tiny_weights(tmp_path / "weights")
+    data, graph = ["--data", str(tmp_path / "set")], str(weights.with_suffix(".onnx"))
+    commands = [
+        ["calibrate", graph, *data],
+        ["evaluate", graph, *data, "--report", str(tmp_path / "report"), "--no-source-check"],
+        ["card", graph, "--results", str(tmp_path / "report" / "results.json")],
+    ]
+
+    for command in commands:
+        with pytest.raises(SystemExit) as left:
+            main(["detection", *command])
+        assert not left.value.code
+
+    assert capsys.readouterr().out.split()[-1].endswith("tiny.md")
+    assert json.loads(weights.read_text())["calibrated_on"]["images"] == 6
+    assert weights.with_suffix(".md").read_text().startswith("# tiny 1\n")

@@ -7,7 +7,7 @@ from boxray.core.arrays import FloatArray
 from boxray.core.errors import ModelError
 from boxray.core.frames import Letterbox
 from boxray.core.radiograph import Radiograph
-from boxray.detection.detect import YoloDetector, one_finding
+from boxray.detection.detect import EVERYTHING, YoloDetector, one_finding
 from boxray.imaging.clahe import clahe
 from boxray.runs.recipe import Clahe
 from boxray.weights import ModelCard, OperatingPoint, Provenance
@@ -208,3 +208,48 @@ def test_no_candidate_gives_no_box() -> None:
 
     assert boxes.shape == (0, 4)
     assert scores.shape == (0,)
+
+
+def scaled(**scales: tuple[float, float]) -> ModelCard:
+    """A card whose scores are calibrated: finding -> slope and offset."""
+    return card(fluid=0.2, heart=0.2).model_copy(update={"calibration": scales})
+
+
+def test_a_score_is_the_calibrated_probability_where_the_card_has_a_scale_and_the_networks_own_where_not() -> None:
+    session = Says((32, 32, 10, 10, 0.8, 0.3, 0.0))
+
+    heart, fluid = YoloDetector(scaled(fluid=(0.5, -2.0)), session, SPACE).detect(film(64, 64), 0.0)
+
+    assert (heart.finding, fluid.finding) == ("heart", "fluid")  # by falling probability
+    assert fluid.score == pytest.approx(1 / (1 + np.exp(2 - 0.5 * np.log(4))))  # logit of 0.8: log(0.8 / 0.2)
+    assert heart.score == float(np.float32(0.3))
+
+
+def test_an_operating_point_is_asked_of_the_calibrated_score() -> None:
+    session = Says((10, 10, 5, 5, 0.80, 0, 0), (50, 50, 5, 5, 0.75, 0, 0))  # become 0.213 and 0.190
+
+    (found,) = YoloDetector(scaled(fluid=(0.5, -2.0)), session, SPACE).detect(film(64, 64))
+
+    assert found.score == pytest.approx(0.213, abs=0.001)
+
+
+@pytest.mark.parametrize("offset", [6.0, -6.0])
+def test_what_the_network_hardly_sees_is_no_box_whatever_it_would_be_calibrated_to(offset: float) -> None:
+    session = Says((10, 10, 5, 5, 0.0009, 0, 0), (50, 50, 5, 5, 0.0011, 0, 0))
+
+    (found,) = YoloDetector(scaled(fluid=(1.0, offset)), session, SPACE).detect(film(64, 64), EVERYTHING)
+
+    assert found.score == pytest.approx(1 / (1 + np.exp(-offset) * (1 - 0.0011) / 0.0011), rel=1e-4)
+
+
+def test_calibration_moves_no_box() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.uniform(20, 44, (200, 2)), rng.uniform(10, 20, (200, 2)), rng.random((200, 2))])
+    session = Says(*np.hstack([rows, np.zeros((200, 1))]).tolist())
+
+    before = YoloDetector(card(fluid=0.5, heart=0.5), session, SPACE).detect(film(64, 64), EVERYTHING)
+    after = YoloDetector(scaled(fluid=(0.3, -3.0)), session, SPACE).detect(film(64, 64), EVERYTHING)
+
+    boxes = [[det.box for det in found if det.finding == "fluid"] for found in (before, after)]
+    assert len(boxes[0]) > 1
+    assert boxes[0] == boxes[1]

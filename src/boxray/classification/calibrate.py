@@ -1,38 +1,10 @@
-"""From logits to probabilities and thresholds, on the validation part."""
+"""From probabilities to thresholds, on the validation part; probabilities are made in `boxray.core.calibration`."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from boxray.core.arrays import BoolArray, FloatArray
-
-
-def platt(logits: FloatArray, there: BoolArray, rounds: int = 50) -> tuple[float, float]:
-    """Slope and offset so that ``sigmoid(slope * logit + offset)`` is a probability.
-
-    Args:
-        logits: Shape ``(N,)``.
-        there: Shape ``(N,)``; both positives and negatives must be among them.
-        rounds: Newton steps at most.
-
-    Returns:
-        Slope and offset; the slope is kept above 0, so that the order of images never turns.
-
-    Source: Platt, 1999, with the smoothed targets of its section 2.2; Newton's method.
-    """
-    n_there, n_not = int(there.sum()), int((~there).sum())
-    targets = np.where(there, (n_there + 1) / (n_there + 2), 1 / (n_not + 2))
-    design = np.stack([logits, np.ones_like(logits)], axis=1)
-    beta = np.array([1.0, 0.0])
-    for _ in range(rounds):
-        guess = 1 / (1 + np.exp(-(design @ beta)))
-        gradient = design.T @ (guess - targets)
-        curvature = (design * (guess * (1 - guess))[:, None]).T @ design + 1e-6 * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
-        beta -= step.clip(-2, 2)
-        if np.abs(step).max() < 1e-8:
-            break
-    return max(float(beta[0]), 1e-3), float(beta[1])
 
 
 def youden_threshold(scores: FloatArray, there: BoolArray) -> float:

@@ -76,5 +76,4 @@ class CamClassifier:
 
     def probability(self, finding: str, logit: float) -> float:
         """The calibrated score: a sigmoid of the logit, sloped and shifted per finding (Platt, 1999)."""
-        slope, offset = self.card.calibration.get(finding, (1.0, 0.0))
-        return float(1 / (1 + np.exp(-(slope * logit + offset))))
+        return float(self.card.scale(finding).of_logits(np.array(logit)))

@@ -10,11 +10,12 @@ import torch
 import yaml
 
 from boxray.classification.backbones import WithMaps, build_classifier
-from boxray.classification.calibrate import platt, youden_threshold
+from boxray.classification.calibrate import youden_threshold
 from boxray.classification.classify import CamClassifier
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.classification.targets import targets_and_weights
 from boxray.classification.train import WEIGHTS
+from boxray.core.calibration import Scale, fit_scale
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
@@ -94,9 +95,9 @@ def calibrate(
             chosen = f"not chosen: {int(there.sum())} positives in the validation part are too few"
             points[finding] = OperatingPoint(threshold=0.5, chosen=chosen)
             continue
-        slope, offset = platt(values, there)
-        calibration[finding] = (round(slope, 4), round(offset, 4))
-        probabilities = 1 / (1 + np.exp(-(calibration[finding][0] * values + calibration[finding][1])))
+        fitted = fit_scale(values, there)
+        calibration[finding] = (round(fitted.slope, 4), round(fitted.offset, 4))
+        probabilities = Scale(*calibration[finding]).of_logits(values)
         points[finding] = OperatingPoint(
             threshold=round(youden_threshold(probabilities, there), 4),
             chosen=f"Youden's index on {int(there.sum())} positives and {int((~there).sum())} negatives "

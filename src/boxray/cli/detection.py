@@ -147,10 +147,45 @@ def release(
         bool, typer.Option("--default", help="Say on the card that these are the weights to read with.")
     ] = False,
 ) -> None:
-    """Write a run's weights as ONNX, safetensors and card; operating points from its validation part."""
+    """Write a run's weights as ONNX, safetensors and card; calibration and thresholds from its validation part."""
     from boxray.detection.release import release as release_run
 
     print(release_run(run, name, version, out, fewest_boxes=fewest_boxes, default=default))
+
+
+@app.command()
+def calibrate(
+    weights: Annotated[Path, typer.Argument(help="Released .onnx, card beside it.")],
+    data: DataFolder,
+) -> None:
+    """Make calibration and operating points anew on the validation part, and rewrite the card."""
+    from boxray.detection.recalibrate import recalibrate
+    from boxray.weights import load_card
+
+    manifest = Manifest.load(data)
+    with progress_bar("detecting", len(manifest.part(Split.VAL).images)) as progress:
+        path = recalibrate(weights, manifest, steps(progress))
+    card, _ = load_card(path, check=".onnx")
+    assert card.calibrated_on is not None, "recalibrate wrote the card"
+    table = Table("finding", "slope", "offset", "threshold", "how")
+    for finding, said in card.calibrated_on.findings.items():
+        scale = card.scale(finding)
+        numbers = f"{scale.slope:.2f}", f"{scale.offset:+.2f}", f"{card.thresholds[finding]:.3f}"
+        table.add_row(card.space[finding].display, *numbers, said)
+    Console().print(table)
+    print(path)
+
+
+@app.command()
+def card(
+    weights: Annotated[Path, typer.Argument(help="Released .onnx, card beside it.")],
+    results: Annotated[Path, typer.Option(help="The results.json that evaluate --report wrote for these weights.")],
+    out: Annotated[Path | None, typer.Option(help="The Markdown file; default: beside the weights.")] = None,
+) -> None:
+    """Write the model card as a page: use, data, figures with their intervals, limits, licence."""
+    from boxray.detection.model_card import write_model_card
+
+    print(write_model_card(weights, results, out or weights.with_suffix(".md")))
 
 
 @app.command()

@@ -39,7 +39,7 @@ def read(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line on stdout.")] = False,
     only: Annotated[Literal["detector", "classifier"] | None, typer.Option(help="Ask one model only.")] = None,
     min_score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Of boxes; default: the stored operating points.")
+        float | None, typer.Option(min=0, max=1, help="Of boxes' probability; default: the stored operating points.")
     ] = None,
     engine: Annotated[EngineName, typer.Option(help="What runs the networks.")] = "openvino",
     detector: DetectorChoice = None,

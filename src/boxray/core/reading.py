@@ -32,7 +32,8 @@ class Detection:
 
     finding: str
     score: float
-    """In [0, 1]; comparable within one finding of one detector only."""
+    """In [0, 1]. Of a calibrated finding: the probability that the box hits a reader's at IoU 0.5; of others comparable
+    within one finding of one detector only."""
     box: Box
 
     def __post_init__(self) -> None:

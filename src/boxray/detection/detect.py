@@ -11,6 +11,7 @@ import numpy as np
 from boxray.core.ahead import in_order
 from boxray.core.arrays import FloatArray
 from boxray.core.boxes import Box, box_iou, clip_boxes, cxcywh_to_xyxy, suppress
+from boxray.core.calibration import Scale
 from boxray.core.findings import LabelSpace
 from boxray.core.frames import Letterbox, ScaleShift
 from boxray.core.radiograph import Radiograph
@@ -30,7 +31,10 @@ MOST_BOXES = 100
 """Per radiograph and finding, as COCO counts; a film has a handful."""
 
 LOWEST_SCORE = 0.001
-"""For evaluation, where the whole precision-recall curve is wanted; a candidate below has no vote either."""
+"""Of the network itself, before calibration: a candidate below is never a box, and has no vote either."""
+
+EVERYTHING = 0.0
+"""As `min_score`: all that reaches `LOWEST_SCORE`, for evaluation, where the whole precision-recall curve is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +72,14 @@ class YoloDetector:
 
         Args:
             rad: Any size.
-            min_score: The same for all findings; None means the stored operating points.
+            min_score: Of the calibrated score, the same for all findings; None means the stored operating points.
         """
         batch, to_radiograph = prepare(rad, self.card)
         (output,) = self.session.run(batch).values()
         detections = []
         for finding in self.assessed:
             limit = self.card.thresholds[finding] if min_score is None else min_score
-            boxes, scores = one_finding(output[0], self.label_space.index(finding), limit)
+            boxes, scores = calibrated(output[0], self.label_space.index(finding), limit, self.card.scale(finding))
             if not len(scores):
                 continue
             corners = clip_boxes(to_radiograph.apply(boxes), rad.size_wh).tolist()
@@ -121,6 +125,26 @@ def prepare(rad: Radiograph, card: ModelCard) -> tuple[FloatArray, ScaleShift]:
     return batch, letterbox.to_square.invert().then(ScaleShift.between(picture_wh, rad.size_wh))
 
 
+def calibrated(output: FloatArray, index: int, min_score: float, scale: Scale) -> tuple[FloatArray, FloatArray]:
+    """`one_finding` with probabilities for scores: where a box lies, and which of two is kept, the network says.
+
+    Args:
+        output: As there.
+        index: Of the finding.
+        min_score: Of the probability. What the network itself scores below `LOWEST_SCORE` is left out all the same.
+        scale: Of the finding.
+
+    Returns:
+        Boxes of shape ``(N, 4)`` and probabilities of shape ``(N,)``, by falling probability.
+    """
+    # A millionth lower, so that rounding on the way back loses no box: what is asked for is asked of the probability.
+    lowest = max(scale.score_of(min_score) * (1 - 1e-6), LOWEST_SCORE)
+    boxes, scores = one_finding(output, index, lowest)
+    probabilities = scale.of_scores(scores)
+    reached = probabilities >= min_score
+    return boxes[reached], probabilities[reached]
+
+
 def one_finding(output: FloatArray, index: int, min_score: float) -> tuple[FloatArray, FloatArray]:
     """The boxes of one finding out of the network's output, each place once.
 
@@ -129,7 +153,7 @@ def one_finding(output: FloatArray, index: int, min_score: float) -> tuple[Float
 
     Args:
         output: Shape ``(4 + F, A)``: centre x, centre y, width, height in pixels of the square, then
-            a score in [0, 1] per finding.
+            a score in [0, 1] per finding, the network's own.
         index: Of the finding.
         min_score: Boxes below are left out; where the others lie does not depend on it.
 

@@ -28,14 +28,25 @@ from boxray.core.metrics import (
     precision_curve,
     precision_measure,
     rank,
+    reliability_measure,
+    score_bins,
 )
 from boxray.core.protocols import Detector
 from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
-from boxray.detection.detect import LOWEST_SCORE
+from boxray.detection.detect import EVERYTHING
 from boxray.detection.groups import groups
-from boxray.detection.results import AtThreshold, Counts, Curve, FindingResult, GroupResult, LocalizedAt
+from boxray.detection.results import (
+    AtThreshold,
+    Counts,
+    Curve,
+    FindingResult,
+    GroupResult,
+    LocalizedAt,
+    Reliability,
+    ScoreBin,
+)
 
 IOU_LIMIT = 0.5
 READER_IOU = 0.4
@@ -48,6 +59,9 @@ ALL_LIMITS = (*LOCALIZATION_LIMITS[:4], *COCO_LIMITS)
 FEWEST_BOXES = 5
 """A group with fewer has counts and no figure: one box more or less would turn it round."""
 
+JUDGED_FROM = 0.01
+"""Scores from which on reliability is judged: of those below there are most, and nobody looks at them."""
+
 MOST_POINTS = 300
 """Of a curve that is drawn."""
 
@@ -58,13 +72,13 @@ Detections = Sequence[tuple[Detection, ...]]
 def detect_all(
     detector: Detector, manifest: Manifest, progress: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Detection, ...]]:
-    """Every detection down to a score of 0.001, image by image in the manifest's order.
+    """Every detection that the network scores 0.001 or more, image by image in the manifest's order.
 
     A detector that was opened for many works on several images at once, and the next ones are decoded meanwhile;
     only a few are held at a time.
     """
     radiographs = (manifest.radiograph(picture) for picture in manifest.images["picture"])
-    for detections in detector.detect_many(radiographs, LOWEST_SCORE):
+    for detections in detector.detect_many(radiographs, EVERYTHING):
         yield detections
         progress()
 
@@ -211,6 +225,7 @@ def judge(
         froc_mean=froc_mean,
         localization=localization,
         at_threshold=at_threshold,
+        reliability=_reliability(ranked, patients, rounds) if assessed else None,
         groups=tuple(_groups(ranked, images, threshold, rounds)) if assessed else (),
         precision_recall=_thinned(*precision_curve(ranked, IOU_LIMIT)),
         froc=_thinned(*froc_curve(ranked, IOU_LIMIT)),
@@ -231,6 +246,18 @@ def _localization(ranked: Ranked, threshold: float, patients: list[str], rounds:
     figures = bootstrap_all(localization_measure(ranked.at(*LOCALIZATION_LIMITS), threshold), patients, rounds=rounds)
     n_limits = len(LOCALIZATION_LIMITS)
     return tuple(map(LocalizedAt, LOCALIZATION_LIMITS, figures[:n_limits], figures[n_limits:]))
+
+
+def _reliability(ranked: Ranked, patients: list[str], rounds: int) -> Reliability:
+    ece, *shares = bootstrap_all(reliability_measure(ranked, IOU_LIMIT, JUDGED_FROM), patients, rounds=rounds)
+    made, mean_score = score_bins(ranked, JUDGED_FROM)
+    bins = tuple(
+        ScoreBin(place / len(made), (place + 1) / len(made), int(made[place]), float(mean_score[place]), share)
+        for place, share in enumerate(shares)
+        if made[place]
+    )
+    n_hits = int(ranked.hits_at(IOU_LIMIT)[ranked.scores >= JUDGED_FROM].sum())
+    return Reliability(JUDGED_FROM, int(made.sum()), n_hits, ece, bins)
 
 
 def _groups(ranked: Ranked, images: pd.DataFrame, threshold: float | None, rounds: int) -> Iterator[GroupResult]:

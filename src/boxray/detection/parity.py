@@ -1,4 +1,8 @@
-"""How far the engines differ from torch in float32, on the very radiographs that are read."""
+"""How far the engines differ from torch in float32, on the very radiographs that are read.
+
+What the network says is compared, before calibration: that is one function for all engines, and would stretch their
+differences or shrink them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,8 @@ from boxray.detection.detect import YoloDetector, prepare
 from boxray.detection.load import DetectorEngine, load_detector
 
 SPEAKS = 0.05
-"""A place counts as a box if its score reaches this: the lowest operating point that a release sets."""
+"""A place counts as a box if its score reaches this: the lowest operating point that a release sets, by the network's
+own score (`boxray.detection.calibrate.LOWEST_THRESHOLD`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def quantize(
         progress: Called after each image.
 
     Returns:
-        The card of the int8 graph; its findings and thresholds are those of the weights.
+        The card of the int8 graph; its findings, thresholds and calibration are those of the weights.
 
     Raises:
         DataError: If the validation part is empty.

@@ -1,4 +1,4 @@
-"""From a finished run to released weights: graph, tensors, operating points, card."""
+"""From a finished run to released weights: graph, tensors, calibration, operating points, card."""
 
 from __future__ import annotations
 
@@ -13,29 +13,21 @@ import yaml
 
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import ModelError
-from boxray.core.metrics import best_f1_threshold
 from boxray.data.manifest import Manifest
-from boxray.data.split import Split
+from boxray.detection.calibrate import calibrated_card
 from boxray.detection.detect import YoloDetector
-from boxray.detection.evaluate import detect_all, match_finding
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import WEIGHTS
 from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
 from boxray.engines import Session, require_finite
 from boxray.tensors import read_tensors, write_graph, write_tensors
-from boxray.weights import ModelCard, OperatingPoint, Provenance, load_card, save_card
+from boxray.weights import ModelCard, Provenance, load_card, save_card, write_card
 
 if TYPE_CHECKING:
     import torch
 
-FEWEST_BOXES = 5
-"""With fewer boxes in the validation part no threshold is chosen from them."""
-
 FEWEST_TRAINING_BOXES = 20
 """A finding trained with fewer boxes is not assessed: a handful teaches a film, not a finding."""
-
-FALLBACK_THRESHOLD = 0.25
-LOWEST_THRESHOLD = 0.05
 
 
 class TorchSession(Session):
@@ -118,8 +110,8 @@ def release(
 ) -> Path:
     """Write `<name>.onnx`, `<name>.safetensors` (float16) and `<name>.json` into `out`.
 
-    The operating points are chosen on the validation part of the run's data: the score at which F1 over
-    boxes is best.
+    Scores are calibrated and operating points chosen on the validation part of the run's data: the score at which
+    F1 over boxes is best.
 
     Args:
         run: A finished run's folder.
@@ -145,8 +137,7 @@ def release(
     write_graph(network, card.side_px, ["output"], out / f"{name}.onnx")
     detector = YoloDetector.load(save_card(card, out), many=True)
     _require_parity(detector, TorchSession(network), card.side_px)
-    points = operating_points(detector, Manifest.load(recipe.data).part(Split.VAL))
-    return save_card(card.model_copy(update={"operating_points": points}), out)
+    return write_card(calibrated_card(detector, Manifest.load(recipe.data)), out)
 
 
 def _read_run(run: Path) -> tuple[DetectionRecipe, dict[str, Any]]:
@@ -192,30 +183,6 @@ def _card_of(
 def assessed_findings(trained: Mapping[str, Any], fewest_boxes: int) -> tuple[str, ...]:
     """Of `trained.json`, the findings with enough boxes to be asked about, in the label space's order."""
     return tuple(key for key in trained["boxed_findings"] if trained["boxes"][key] >= fewest_boxes)
-
-
-def operating_points(detector: YoloDetector, manifest: Manifest) -> dict[str, OperatingPoint]:
-    """A threshold per assessed finding: best F1 over boxes at IoU 0.5.
-
-    Images in which a card only assumes that the finding is absent count here, other than in the evaluation:
-    without them tuberculosis would have no image to be silent on, and its threshold would be far too low.
-    """
-    detections = list(detect_all(detector, manifest))
-    points = {}
-    for finding in detector.assessed:
-        matches, _ = match_finding(manifest, detections, finding, with_assumed=True)
-        n_boxes = int(matches.n_boxes.sum())
-        if n_boxes < FEWEST_BOXES or not matches.hits.any():
-            points[finding] = OperatingPoint(
-                threshold=FALLBACK_THRESHOLD,
-                chosen=f"not chosen: {n_boxes} boxes in the validation part are too few",
-            )
-            continue
-        best = max(best_f1_threshold(matches), LOWEST_THRESHOLD)
-        points[finding] = OperatingPoint(
-            threshold=round(best, 3), chosen=f"best F1 at IoU 0.5 on {n_boxes} boxes of the validation part"
-        )
-    return points
 
 
 def _require_parity(detector: YoloDetector, network: Session, side_px: int) -> None:

@@ -66,6 +66,50 @@ class AtThreshold:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreBin:
+    """Detections whose scores lie in ``[low, high)``; in the last bin a score of 1 too."""
+
+    low: float
+    high: float
+    detections: int
+    mean_score: float
+    hit: Interval
+    """Share of them that hit a reader's box at IoU 0.5: equal to `mean_score` where scores keep their word."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "low": number(self.low),
+            "high": number(self.high),
+            "detections": self.detections,
+            "mean_score": number(self.mean_score),
+            "hit": json_of(self.hit),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Whether the scores of a finding are the probabilities that they are meant to be."""
+
+    lowest: float
+    """Scores below are left out."""
+    detections: int
+    hits: int
+    ece: Interval
+    """Expected calibration error (Küppers et al., 2020); NaN without detections."""
+    bins: tuple[ScoreBin, ...]
+    """Those with detections."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "from_score": self.lowest,
+            "detections": self.detections,
+            "hits": self.hits,
+            "ece": json_of(self.ece),
+            "bins": [each.to_json() for each in self.bins],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class GroupResult:
     """One finding on the images of one group; without figures where the boxes are too few."""
 
@@ -116,6 +160,8 @@ class FindingResult:
     localization: tuple[LocalizedAt, ...]
     at_threshold: AtThreshold | None
     """None where the card stores no threshold."""
+    reliability: Reliability | None
+    """None where the finding is not assessed."""
     groups: tuple[GroupResult, ...]
     precision_recall: Curve
     froc: Curve
@@ -135,6 +181,7 @@ class FindingResult:
             "froc_mean": json_of(self.froc_mean),
             "localization": [at.to_json() for at in self.localization],
             "at_threshold": None if self.at_threshold is None else self.at_threshold.to_json(),
+            "reliability": None if self.reliability is None else self.reliability.to_json(),
             "groups": [group.to_json() for group in self.groups],
         }
 

@@ -103,7 +103,7 @@ def boxes_table(reading: Reading, label_space: LabelSpace) -> str:
     head = "".join(f'<th scope="col">{word}</th>' for word in words)
     body = "".join(
         f'<tr><td>d{number}</td><th scope="row">{_named(label_space[det.finding])}</th>'
-        f"<td>{det.score:.2f}</td><td>{', '.join(f'{value:.0f}' for value in det.box.xyxy)}</td></tr>"
+        f"<td>{_score(det.score)}</td><td>{', '.join(f'{value:.0f}' for value in det.box.xyxy)}</td></tr>"
         for number, det in enumerate(reading.detections, start=1)
     )
     return (
@@ -238,10 +238,15 @@ def _best_cell(row: Row) -> str:
     elif row.best is None:
         said = '<span class="bx-quiet">none</span>'
     elif row.state == "boxed" or row.threshold is None:
-        said = f"{row.best:.2f}"
+        said = _score(row.best)
     else:
-        said = f'<span class="bx-quiet">{row.best:.2f}, below {row.threshold:.2f}</span>'
+        said = f'<span class="bx-quiet">{_score(row.best)}, below {_score(row.threshold)}</span>'
     return f'<td data-label="Best box score">{said}</td>'
+
+
+def _score(value: float) -> str:
+    """Two digits, three where two would say little: a weak finding is probable in a few boxes of a hundred."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def _score_cell(row: Row) -> str:

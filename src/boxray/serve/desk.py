@@ -22,8 +22,12 @@ from boxray.localization.page import boxes_table, findings_table, models_html, r
 from boxray.serve.service import Answer, Service
 from boxray.serve.viewer import data_uri, viewer_html
 
-LOWEST_SCORE: Final = 0.05
-"""With which every radiograph is read once; the slider filters what came out."""
+LOWEST_SCORE: Final = 0.01
+"""To which the slider goes."""
+
+EVERYTHING: Final = 0.0
+"""With which every radiograph is read once: a stored operating point may lie lower than the slider goes. What came out
+is then filtered."""
 
 STORED: Final = "stored"
 """The control's value for the stored operating points, one per finding."""
@@ -104,7 +108,7 @@ class Desk:
         return self._update(value=_file("boxray-overlay.png", encode_png(drawn)), interactive=True)
 
     def _open(self, data: bytes, name: str, view: View) -> list[Any]:
-        answer = self._service.read(data, name, LOWEST_SCORE)
+        answer = self._service.read(data, name, EVERYTHING)
         if answer.radiograph is None or answer.reading.status is not Outcome.RESULT:
             return [None, self._update(), *self._refused(answer.reading)]
         film = film_of(answer.radiograph.pixels)

@@ -59,6 +59,17 @@ def test_the_numbers_are_plain_json_with_the_counts_beside_them(folder: Path) ->
     assert content["disclaimer"] == DISCLAIMER
 
 
+def test_reliability_stands_in_numbers_and_as_a_plot(folder: Path) -> None:
+    told = json.loads((folder / "results.json").read_text())["findings"][0]["reliability"]
+    page = (folder / "report.html").read_text()
+
+    assert (told["detections"], told["hits"]) == (3, 2)
+    assert told["ece"]["value"] == pytest.approx((2 * 0.1 + 0.7) / 3, abs=1e-4)  # two hits at 0.9, a false box at 0.7
+    assert [(each["low"], each["detections"]) for each in told["bins"]] == [(0.7, 1), (0.9, 2)]
+    assert page.count('aria-label="reliability"') == 1  # heart is not assessed
+    assert "3 boxes scored 0.01 or more, 2 of them hits" in page
+
+
 def test_the_gallery_holds_the_errors_of_this_report_only(folder: Path) -> None:
     content = json.loads((folder / "results.json").read_text())
 

@@ -15,6 +15,7 @@ from boxray.core.metrics.interval import Interval, Measure, bootstrap, bootstrap
 from boxray.core.metrics.matches import Matches, OneImage, Ranked, match_image, rank
 from boxray.core.metrics.operating import best_f1_threshold, localization_measure, operating_measure
 from boxray.core.metrics.precision import average_precision, precision_curve, precision_measure
+from boxray.core.metrics.reliability import reliability_measure, score_bins
 
 __all__ = [
     "LUNA16_RATES",
@@ -37,4 +38,6 @@ __all__ = [
     "precision_curve",
     "precision_measure",
     "rank",
+    "reliability_measure",
+    "score_bins",
 ]

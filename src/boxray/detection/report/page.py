@@ -16,7 +16,7 @@ from boxray.detection.gallery import ErrorKind, Fault
 from boxray.detection.report.evaluation import Evaluation
 from boxray.detection.report.frame import PAGE, STYLE
 from boxray.detection.report.plots import Axis, bar_plot, curve_plot, row_plot, share_axis
-from boxray.detection.results import FindingResult, GroupResult
+from boxray.detection.results import Curve, FindingResult, GroupResult, Reliability
 from boxray.detection.shift import FalseAlarms, SourceTold
 
 
@@ -119,6 +119,11 @@ images that take part, with and without the finding. Sensitivity is the share of
 <b>FROC mean</b> is over 1/8, 1/4, 1/2, 1, 2, 4 and 8 FP / image (LUNA16's rates).</li>
 <li><b>Localization accuracy</b> (Wang et al., 2017) is asked at the operating point and only on images in which
 the finding is boxed: the share of readers' boxes that are hit at each overlap.</li>
+<li><b>Reliability</b>: of boxes scored 0.3, three in ten should hit a reader's box at IoU 0.5. The <b>calibration
+error</b> (ECE; Küppers et al., 2020, by the score alone) is the difference of mean score and share of hits in ten bins
+of scores, weighted by their boxes; faint boxes are most of them and keep it low, so look at the plot too. Scores are
+calibrated on the validation part with the absences that a card only assumes; where these do not count, more boxes are
+hits.</li>
 <li>Where two readers boxed the same films, their agreement stands beside the detector's: a ceiling of a kind.</li>
 </ul>"""
 
@@ -181,9 +186,17 @@ def _at_threshold(result: FindingResult, evaluation: Evaluation) -> str:
         ("Sensitivity", _said(at.sensitivity)),
         ("FP / image", _said(at.false_per_image)),
         ("F1 at IoU 0.4", f'{_said(at.f1_at_40)}<br><span class="quiet">{readers}</span>'),
+        *_reliability_fact(result.reliability),
     )
     inner = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return f'<dl class="facts">{inner}</dl>'
+
+
+def _reliability_fact(reliability: Reliability | None) -> list[tuple[str, str]]:
+    if reliability is None:
+        return []
+    counted = f"{reliability.detections} boxes scored {reliability.lowest:g} or more, {reliability.hits} of them hits"
+    return [("Calibration error", f'{_said(reliability.ece, 3)}<br><span class="quiet">{counted}</span>')]
 
 
 def _plots(result: FindingResult) -> str:
@@ -209,6 +222,11 @@ def _plots(result: FindingResult) -> str:
             ),
         ),
     ]
+    if result.reliability is not None:
+        points = [(each.mean_score, each.hit) for each in result.reliability.bins]
+        axes = share_axis("Mean score"), share_axis("Share of hits")
+        plot = curve_plot("reliability", *axes, Curve((0.0, 1.0), (0.0, 1.0)), points)
+        plots.append(("Reliability: on the line scores keep their word", plot))
     return (
         '<div class="plots">'
         + "".join(f"<figure><figcaption>{caption}</figcaption>{plot}</figure>" for caption, plot in plots)
@@ -231,7 +249,23 @@ def _tables(result: FindingResult) -> str:
             _row(["FP / image", *(_said(at.false_per_image) for at in where)]),
         ],
     )
-    return f"<details><summary>The figures of these plots</summary>{froc}{localization if where else ''}</details>"
+    tables = froc + (localization if where else "") + _reliability_table(result.reliability)
+    return f"<details><summary>The figures of these plots</summary>{tables}</details>"
+
+
+def _reliability_table(reliability: Reliability | None) -> str:
+    if reliability is None or not reliability.bins:
+        return ""
+    bins = reliability.bins
+    return _table(
+        f"Reliability of boxes scored {reliability.lowest:g} or more",
+        ("score from", *(f"{each.low:g}" for each in bins)),
+        [
+            _row(["boxes", *(str(each.detections) for each in bins)]),
+            _row(["mean score", *(f"{each.mean_score:.2f}" for each in bins)]),
+            _row(["share of hits", *(_said(each.hit) for each in bins)]),
+        ],
+    )
 
 
 def _groups(groups: Sequence[GroupResult]) -> str:
@@ -364,12 +398,13 @@ def _told(told: SourceTold | None, note: str) -> str:
 # Words and tables
 
 
-def _said(interval: Interval) -> str:
+def _said(interval: Interval, digits: int = 2) -> str:
     if isnan(interval.value):
         return "–"
     if isnan(interval.low):
-        return f"{interval.value:.2f}"
-    return f'{interval.value:.2f} <span class="quiet">({interval.low:.2f}–{interval.high:.2f})</span>'
+        return f"{interval.value:.{digits}f}"
+    brackets = f"({interval.low:.{digits}f}–{interval.high:.{digits}f})"
+    return f'{interval.value:.{digits}f} <span class="quiet">{brackets}</span>'
 
 
 def _short(interval: Interval) -> str:

@@ -1,0 +1,60 @@
+"""Does a score keep its word: of detections scored 0.3, are three in ten hits?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from boxray.core.arrays import FloatArray, IntArray
+from boxray.core.metrics.interval import Measure
+from boxray.core.metrics.matches import Ranked
+
+BINS = 10
+"""Of equal width over [0, 1]; each takes in its lower end, the last one both."""
+
+
+def reliability_measure(ranked: Ranked, iou_limit: float, lowest: float, bins: int = BINS) -> Measure:
+    """Expected calibration error of detections, then the share of hits in each bin of scores, shape ``(1 + B,)``.
+
+    The error is the difference of mean score and share of hits in each bin, weighted by its detections. Boxes that
+    nothing detects have no part in it: it says whether scores are right, not whether all is found.
+
+    Args:
+        ranked: Of one finding; its scores lie in [0, 1].
+        iou_limit: Overlap from which a detection is a hit.
+        lowest: Detections of a lower score are left out: there are many of them, and nobody looks at them.
+        bins: How many.
+
+    Returns:
+        A measure; NaN where there is no detection.
+
+    Source: Küppers et al., CVPR Workshops 2020, section 3 (detection ECE, here by the score alone, not by place or
+    size); Naeini et al., AAAI 2015.
+    """
+    asked = ranked.scores >= lowest
+    image, place = ranked.image[asked], _places(ranked.scores[asked], bins)
+    shape = bins, len(ranked.n_boxes)
+    made, scored, hit = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    np.add.at(made, (place, image), 1.0)
+    np.add.at(scored, (place, image), ranked.scores[asked])
+    np.add.at(hit, (place, image), ranked.hits_at(iou_limit)[asked].astype(np.float64))
+
+    def measure(weights: FloatArray) -> FloatArray:
+        n_made, n_hit = made @ weights, hit @ weights
+        apart = np.abs(scored @ weights - n_hit).sum()
+        counts, of = np.append(apart, n_hit), np.append(n_made.sum(), n_made)
+        return np.asarray(np.divide(counts, of, out=np.full(bins + 1, np.nan), where=of > 0))
+
+    return measure
+
+
+def score_bins(ranked: Ranked, lowest: float, bins: int = BINS) -> tuple[IntArray, FloatArray]:
+    """Detections of at least `lowest` in each bin and their mean score, shape ``(B,)`` each; NaN in an empty bin."""
+    scores = ranked.scores[ranked.scores >= lowest]
+    place = _places(scores, bins)
+    made = np.bincount(place, minlength=bins)
+    total = np.bincount(place, scores, bins)
+    return made, np.asarray(np.divide(total, made, out=np.full(bins, np.nan), where=made > 0))
+
+
+def _places(scores: FloatArray, bins: int) -> IntArray:
+    return (scores * bins).astype(np.intp).clip(0, bins - 1)
