@@ -110,4 +110,4 @@ def test_a_detector_that_nobody_released_is_refused_with_the_names_of_those_ther
 
 
 def test_a_detector_is_not_named_where_none_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert read(write_chest(tmp_path / "a.png"), "--detector", "yolov8n-chest8", "--only", "classifier") == 2
+    assert read(write_chest(tmp_path / "a.png"), "--detector", "yolov8n", "--only", "classifier") == 2
