@@ -8,8 +8,11 @@ import pytest
 import boxray.cli.detection_compare as commands
 from boxray.cli.main import main
 from boxray.core.boxes import Box
+from boxray.core.findings import Finding, LabelSpace
+from boxray.core.metrics import Interval
 from boxray.core.protocols import FixedDetector
 from boxray.core.reading import Detection, ModelIdentity
+from boxray.detection.compare import Compared
 from built import SQUARE_XYXY, TWO, build_tiny_set
 
 HIT = Detection("fluid", 0.9, Box(*SQUARE_XYXY))
@@ -47,6 +50,20 @@ def test_the_table_says_both_figures_and_the_difference_in_eighty_columns(compar
     assert "ours: loud 1; theirs: silent 1" in said
     assert "…" not in said
     assert max(map(len, said.splitlines())) <= 80
+
+
+def test_the_longest_name_and_a_negative_difference_fit_as_well(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    long = LabelSpace("one", (Finding("effusion", "Pleural effusion", "the fluid", "#112233"),))
+    row = Compared(
+        "effusion", 1, 1155, Interval(0.06, 0.02, 0.15), Interval(0.17, 0.1, 0.3), Interval(-0.11, -0.21, -0.02)
+    )
+    model = ModelIdentity("yolov8n", "1", "0" * 64)
+
+    commands._print_table([row], long, (model, model))
+
+    said = capsys.readouterr().out
+    assert "Pleural effusion 0.06 (0.02–0.15) 0.17 (0.10–0.30) -0.11 (-0.21, -0.02)  1155" in said
 
 
 def test_json_names_both_models_and_what_was_counted(compare):

@@ -66,7 +66,7 @@ def _plain(model: ModelIdentity) -> dict[str, str]:
 
 def _print_table(rows: Sequence[Compared], space: LabelSpace, models: Sequence[ModelIdentity]) -> None:
     """One line per finding and one for the mean; fits 80 columns."""
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=SIMPLE, padding=0, pad_edge=False)
     for heading in ("AP50 (95 %)", "ours", "theirs", "ours - theirs", "boxes"):
         table.add_column(heading, no_wrap=True, justify="right" if heading == "boxes" else "left")
     for row in rows:
@@ -83,4 +83,4 @@ def _print_table(rows: Sequence[Compared], space: LabelSpace, models: Sequence[M
 def _signed(difference: Interval) -> str:
     if math.isnan(difference.value):
         return "–"
-    return f"{difference.value:+.2f} ({difference.low:+.2f} to {difference.high:+.2f})"
+    return f"{difference.value:+.2f} ({difference.low:+.2f}, {difference.high:+.2f})"
