@@ -26,7 +26,7 @@ def test_the_switch_of_the_experiment_is_one_override() -> None:
 
     assert (on.partial_labels, off.partial_labels) == (True, False)
     assert on.model_copy(update={"partial_labels": False}) == off
-    assert on.hide == {"tuberculosis": 0.5, "cardiomegaly": 0.5}
+    assert on.hide == {"tuberculosis": 0.5, "covid": 0.5}
 
 
 @pytest.mark.parametrize(
