@@ -11,6 +11,7 @@ import yaml
 
 from boxray.core.findings import Finding, LabelSpace
 from boxray.data.card import Card
+from boxray.weights import ModelCard, OperatingPoint, Provenance
 
 SIX = ("a", "b", "c", "d", "e", "f")
 
@@ -120,3 +121,21 @@ def write_coco(
         ],
     }
     return write_text(root / "annotations.json", json.dumps(content))
+
+
+def detector_card(space, assessed, side_px, thresholds, *, name="made", sha256=None) -> ModelCard:
+    """Of a detector that nobody trained."""
+    return ModelCard(
+        name=name,
+        version="0",
+        job="detection",
+        architecture="yolov8n",
+        licence="none",
+        intended_use="a test",
+        label_space=space.to_mapping(),
+        assessed=assessed,
+        side_px=side_px,
+        operating_points={key: OperatingPoint(threshold=value, chosen="by hand") for key, value in thresholds.items()},
+        trained_on=Provenance(sources=(), images=0, positives={}, fingerprint="", recipe={}),
+        sha256={f"{name}.onnx": "0"} if sha256 is None else sha256,
+    )

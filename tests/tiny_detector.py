@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from boxray.weights import ModelCard, OperatingPoint, Provenance, save_card
+from boxray.weights import save_card
 from built import TWO
+from making import detector_card
 
 SIDE = 64
 
@@ -40,18 +41,5 @@ def tiny_graph(path: Path, seed: int = 0) -> None:
 def tiny_weights(folder: Path, seed: int = 0) -> Path:
     folder.mkdir(exist_ok=True)
     tiny_graph(folder / "tiny.onnx", seed)
-    card = ModelCard(
-        name="tiny",
-        version="1",
-        job="detection",
-        architecture="yolov8n",
-        licence="none",
-        intended_use="a test",
-        label_space=TWO.to_mapping(),
-        assessed=("fluid",),
-        side_px=SIDE,
-        operating_points={"fluid": OperatingPoint(threshold=0.5, chosen="by hand")},
-        trained_on=Provenance(sources=(), images=0, positives={}, fingerprint="", recipe={}),
-        sha256={},
-    )
+    card = detector_card(TWO, ("fluid",), SIDE, {"fluid": 0.5}, name="tiny", sha256={})
     return save_card(card, folder)

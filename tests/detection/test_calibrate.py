@@ -17,8 +17,9 @@ from boxray.data.split import Split
 from boxray.detection.calibrate import calibrate, calibrated_card, operating_point
 from boxray.detection.detect import YoloDetector
 from boxray.detection.evaluate import detect_all, judge
-from boxray.weights import ModelCard, OperatingPoint, Provenance
+from boxray.weights import OperatingPoint
 from built import SQUARE_XYXY, TWO, build_tiny_set
+from making import detector_card
 
 SIDE = 64
 LIMITS = (0.5, 0.75)
@@ -122,20 +123,7 @@ class SeesBright:
 
 
 def sees_bright(**changes) -> YoloDetector:
-    card = ModelCard(
-        name="made",
-        version="0",
-        job="detection",
-        architecture="yolov8n",
-        licence="none",
-        intended_use="a test",
-        label_space=TWO.to_mapping(),
-        assessed=("fluid",),
-        side_px=SIDE,
-        operating_points={"fluid": OperatingPoint(threshold=0.5, chosen="by hand")},
-        trained_on=Provenance(sources=(), images=0, positives={}, fingerprint="", recipe={}),
-        sha256={"made.onnx": "0"},
-    )
+    card = detector_card(TWO, ("fluid",), SIDE, {"fluid": 0.5})
     return YoloDetector(card.model_copy(update=changes), SeesBright(), TWO)
 
 

@@ -7,11 +7,12 @@ import pytest
 from boxray.core.boxes import Box
 from boxray.core.errors import ModelError
 from boxray.core.findings import Presence
+from boxray.core.metrics import paired_difference
 from boxray.core.protocols import FixedDetector
 from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
-from boxray.detection.compare import ap50_difference, compare_ap50, findings_of_both, mean_ap50
+from boxray.detection.compare import Compared, _ap50_of, compare_ap50, findings_of_both, mean_ap50
 from boxray.detection.evaluate import judge
 from built import SQUARE_XYXY, TWO, box_row, image_row, manifest_of
 from making import label_space
@@ -32,20 +33,24 @@ def half_fluid_half_heart() -> Manifest:
     return manifest_of(Path(), images, boxes)
 
 
+def compared(manifest, ours, theirs, findings, rounds) -> dict[str, Compared]:
+    return {row.finding: row for row in compare_ap50(manifest, ours, theirs, findings, rounds=rounds)}
+
+
 def test_a_finding_that_only_one_of_two_finds_makes_the_difference() -> None:
     ours, theirs = [(FLUID, HEART)] * 20, [(FLUID,)] * 20
 
-    difference = ap50_difference(half_fluid_half_heart(), ours, theirs, ("fluid", "heart"), rounds=30)
+    rows = compared(half_fluid_half_heart(), ours, theirs, ("fluid", "heart"), rounds=30)
 
-    assert [difference[key].value for key in ("fluid", "heart", "mean")] == [0.0, 1.0, 0.5]
-    assert (difference["mean"].low, difference["mean"].high) == (0.5, 0.5)  # the same on every resample
+    assert [rows[key].difference.value for key in ("fluid", "heart", "mean")] == [0.0, 1.0, 0.5]
+    assert (rows["mean"].difference.low, rows["mean"].difference.high) == (0.5, 0.5)  # the same on every resample
 
 
 def test_the_difference_the_other_way_round_has_the_other_sign() -> None:
     manifest, half = half_fluid_half_heart(), [(FLUID, HEART)] * 5 + [()] * 10 + [(FLUID, HEART)] * 5
 
-    there = ap50_difference(manifest, half, [()] * 20, ("fluid",), rounds=50)["fluid"]
-    back = ap50_difference(manifest, [()] * 20, half, ("fluid",), rounds=50)["fluid"]
+    there = compared(manifest, half, [()] * 20, ("fluid",), rounds=50)["fluid"].difference
+    back = compared(manifest, [()] * 20, half, ("fluid",), rounds=50)["fluid"].difference
 
     assert (back.value, back.low, back.high) == pytest.approx((-there.value, -there.high, -there.low))
     assert there.low < there.value < there.high
@@ -59,12 +64,12 @@ def test_a_comparison_is_what_each_is_alone_and_the_paired_difference() -> None:
     manifest = half_fluid_half_heart()
     ours, theirs = [(FLUID, HEART)] * 6 + [(FLUID,)] * 9 + [()] * 5, [(FLUID,)] * 20
 
-    rows = {row.finding: row for row in compare_ap50(manifest, ours, theirs, TWO.keys, rounds=40)}
+    rows = compared(manifest, ours, theirs, TWO.keys, rounds=40)
 
     assert list(rows) == ["fluid", "heart", "mean"]
-    assert {key: row.difference for key, row in rows.items()} == ap50_difference(
-        manifest, ours, theirs, TWO.keys, rounds=40
-    )
+    measures = [_ap50_of(manifest, found, TWO.keys, with_assumed=False) for found in (ours, theirs)]
+    differences = paired_difference(*measures, manifest.images["patient"].tolist(), rounds=40)
+    assert [row.difference for row in rows.values()] == list(differences)
     for found, side in ((ours, "ours"), (theirs, "theirs")):
         alone = judge(manifest, found, "fluid", assessed=True, threshold=None).ap50.value
         assert getattr(rows["fluid"], side).value == alone

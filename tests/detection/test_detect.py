@@ -10,28 +10,15 @@ from boxray.core.radiograph import Radiograph
 from boxray.detection.detect import EVERYTHING, YoloDetector, one_finding
 from boxray.imaging.clahe import clahe
 from boxray.runs.recipe import Clahe
-from boxray.weights import ModelCard, OperatingPoint, Provenance
-from making import label_space
+from boxray.weights import ModelCard
+from making import detector_card, label_space
 
 SPACE = label_space("fluid", "heart", "never")
 SIDE = 64
 
 
 def card(**thresholds: float) -> ModelCard:
-    return ModelCard(
-        name="made",
-        version="0",
-        job="detection",
-        architecture="yolov8n",
-        licence="none",
-        intended_use="a test",
-        label_space=SPACE.to_mapping(),
-        assessed=("fluid", "heart"),
-        side_px=SIDE,
-        operating_points={k: OperatingPoint(threshold=v, chosen="by hand") for k, v in thresholds.items()},
-        trained_on=Provenance(sources=(), images=0, positives={}, fingerprint="", recipe={}),
-        sha256={"made.onnx": "0"},
-    )
+    return detector_card(SPACE, ("fluid", "heart"), SIDE, thresholds)
 
 
 class Says:
