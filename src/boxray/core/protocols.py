@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -56,6 +56,30 @@ class Classifier(Protocol):
     def identity(self) -> ModelIdentity: ...
     def classify(self, rad: Radiograph) -> Classified:
         """Scores and raw maps in the radiograph's frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Scores in [0, 1] per assessed finding, and by method a map for each."""
+
+    scores: Mapping[str, float]
+    maps: Mapping[str, tuple[SaliencyMap, ...]]
+    """Method, such as ``grad_cam`` -> a map per assessed finding, in the order of `scores`."""
+
+
+class Explainer(Classifier, Protocol):
+    """A classifier that explains its scores in more ways than one."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that it knows, ``grad_cam`` first."""
+
+    def explain(self, rad: Radiograph, methods: Sequence[str]) -> Explained:
+        """Scores, and raw maps by each of the methods, in the radiograph's frame.
+
+        Raises:
+            ModelError: If it does not know a method; those that it knows are named.
+        """
 
 
 @dataclass(frozen=True, slots=True)

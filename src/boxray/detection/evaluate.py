@@ -17,6 +17,7 @@ from boxray.core.boxes import as_xyxy
 from boxray.core.findings import Presence
 from boxray.core.metrics import (
     LUNA16_RATES,
+    Curve,
     Interval,
     Matches,
     Ranked,
@@ -33,14 +34,13 @@ from boxray.core.metrics import (
 )
 from boxray.core.protocols import Detector
 from boxray.core.reading import Detection
+from boxray.data.groups import groups
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
 from boxray.detection.detect import EVERYTHING
-from boxray.detection.groups import groups
 from boxray.detection.results import (
     AtThreshold,
     Counts,
-    Curve,
     FindingResult,
     GroupResult,
     LocalizedAt,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from boxray.core.metrics import Interval
+from boxray.core.metrics import Curve, Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +130,6 @@ class GroupResult:
             "sensitivity": json_of(self.sensitivity),
             "false_per_image": json_of(self.false_per_image),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Points of a curve, by falling threshold, thinned out for drawing."""
-
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"x": [round(value, 4) for value in self.x], "y": [round(value, 4) for value in self.y]}
 
 
 @dataclass(frozen=True, slots=True)

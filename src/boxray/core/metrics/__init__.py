@@ -10,6 +10,7 @@ verified in it, present or absent.
 """
 
 from boxray.core.metrics.auroc import auroc
+from boxray.core.metrics.curve import Curve
 from boxray.core.metrics.froc import LUNA16_RATES, froc_curve, froc_measure
 from boxray.core.metrics.interval import Interval, Measure, bootstrap, bootstrap_all, paired_difference
 from boxray.core.metrics.matches import Matches, OneImage, Ranked, match_image, rank
@@ -19,6 +20,7 @@ from boxray.core.metrics.reliability import reliability_measure, score_bins
 
 __all__ = [
     "LUNA16_RATES",
+    "Curve",
     "Interval",
     "Matches",
     "Measure",

@@ -9,15 +9,14 @@ from itertools import groupby
 from math import isnan
 
 from boxray.core.findings import LabelSpace
-from boxray.core.metrics import LUNA16_RATES, Interval
-from boxray.core.reading import DISCLAIMER
+from boxray.core.metrics import LUNA16_RATES, Curve, Interval
 from boxray.detection.evaluate import FEWEST_BOXES
 from boxray.detection.gallery import ErrorKind, Fault
 from boxray.detection.report.evaluation import Evaluation
-from boxray.detection.report.frame import PAGE, STYLE
-from boxray.detection.report.plots import Axis, bar_plot, curve_plot, row_plot, share_axis
-from boxray.detection.results import Curve, FindingResult, GroupResult, Reliability
+from boxray.detection.results import FindingResult, GroupResult, Reliability
 from boxray.detection.shift import FalseAlarms, SourceTold
+from boxray.page.frame import figure, table, table_row, whole_page
+from boxray.page.plots import Axis, bar_plot, curve_plot, row_plot, share_axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +37,18 @@ def report_page(evaluation: Evaluation, gallery: Mapping[str, Sequence[Shown]]) 
         gallery: Finding -> its worst errors; findings without are left out.
     """
     model = evaluation.model
-    return PAGE.substitute(
-        title=escape(f"{model.name} {model.version}: evaluation"),
-        disclaimer=escape(DISCLAIMER),
-        style=STYLE,
-        about=_about(evaluation),
-        glance=_glance(evaluation),
-        how=_how(evaluation),
-        shift=_shift(evaluation),
-        findings="".join(
-            _finding(result, evaluation, gallery.get(result.finding, ())) for result in evaluation.results
-        ),
-        sha256=escape(model.sha256),
-        fingerprint=escape(evaluation.fingerprint),
+    findings = (_finding(result, evaluation, gallery.get(result.finding, ())) for result in evaluation.results)
+    body = (
+        _about(evaluation)
+        + _glance(evaluation)
+        + f'<div class="part">{_how(evaluation)}</div><div class="part">{_shift(evaluation)}</div>'
+        + "".join(findings)
     )
+    foot = (
+        f"Weights SHA-256 {model.sha256}. Data fingerprint {evaluation.fingerprint}. "
+        "All numbers with their counts are in results.json beside this page."
+    )
+    return whole_page(f"{model.name} {model.version}: evaluation", body, foot)
 
 
 # At a glance
@@ -83,9 +80,9 @@ def _glance(evaluation: Evaluation) -> str:
     rows = [_glance_row(result, evaluation.label_space) for result in evaluation.results]
     n_findings = len(evaluation.averaged)
     rows.append(
-        _row([f"Mean of {n_findings}", _said(evaluation.mean), row_plot(evaluation.mean), *[""] * 8], kind="mean")
+        table_row([f"Mean of {n_findings}", figure(evaluation.mean), row_plot(evaluation.mean), *[""] * 8], kind="mean")
     )
-    return _table("Every finding, where somebody looked", head, rows)
+    return table("Every finding, where somebody looked", head, rows)
 
 
 def _glance_row(result: FindingResult, space: LabelSpace) -> str:
@@ -97,12 +94,12 @@ def _glance_row(result: FindingResult, space: LabelSpace) -> str:
     ]
     name = f'<a href="#{escape(result.finding)}">{escape(space[result.finding].display)}</a>'
     if not result.assessed:
-        return _row([name, '<span class="quiet">not assessed</span>', *[""] * 6, *there])
+        return table_row([name, '<span class="quiet">not assessed</span>', *[""] * 6, *there])
     at_one = result.sensitivity_at.get(1.0, Interval.nothing())
-    figures = [_said(result.ap50), row_plot(result.ap50), _short(result.ap40), _short(result.ap50_95)]
+    figures = [figure(result.ap50), row_plot(result.ap50), _short(result.ap40), _short(result.ap50_95)]
     at = result.at_threshold
     at_threshold = ["–", "–"] if at is None else [_short(at.sensitivity), _short(at.false_per_image)]
-    return _row([name, *figures, _said(at_one), *at_threshold, *there])
+    return table_row([name, *figures, figure(at_one), *at_threshold, *there])
 
 
 def _how(evaluation: Evaluation) -> str:
@@ -178,14 +175,14 @@ def _at_threshold(result: FindingResult, evaluation: Evaluation) -> str:
     readers = "no film of the set was boxed by two readers"
     if ceiling is not None:
         readers = (
-            f"readers between themselves {_said(ceiling.f1)}, on {ceiling.n_images} images with {ceiling.n_boxes} "
+            f"readers between themselves {figure(ceiling.f1)}, on {ceiling.n_images} images with {ceiling.n_boxes} "
             "boxes of all splits"
         )
     facts = (
         ("Operating point (score)", f"{at.threshold:.3f}"),
-        ("Sensitivity", _said(at.sensitivity)),
-        ("FP / image", _said(at.false_per_image)),
-        ("F1 at IoU 0.4", f'{_said(at.f1_at_40)}<br><span class="quiet">{readers}</span>'),
+        ("Sensitivity", figure(at.sensitivity)),
+        ("FP / image", figure(at.false_per_image)),
+        ("F1 at IoU 0.4", f'{figure(at.f1_at_40)}<br><span class="quiet">{readers}</span>'),
         *_reliability_fact(result.reliability),
     )
     inner = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
@@ -196,7 +193,7 @@ def _reliability_fact(reliability: Reliability | None) -> list[tuple[str, str]]:
     if reliability is None:
         return []
     counted = f"{reliability.detections} boxes scored {reliability.lowest:g} or more, {reliability.hits} of them hits"
-    return [("Calibration error", f'{_said(reliability.ece, 3)}<br><span class="quiet">{counted}</span>')]
+    return [("Calibration error", f'{figure(reliability.ece, 3)}<br><span class="quiet">{counted}</span>')]
 
 
 def _plots(result: FindingResult) -> str:
@@ -235,18 +232,18 @@ def _plots(result: FindingResult) -> str:
 
 
 def _tables(result: FindingResult) -> str:
-    froc = _table(
+    froc = table(
         "Sensitivity (FROC)",
         ("FP / image", *(f"1/{1 / rate:g}" if rate < 1 else f"{rate:g}" for rate in result.sensitivity_at), "mean"),
-        [_row(["sensitivity", *map(_said, result.sensitivity_at.values()), _said(result.froc_mean)])],
+        [table_row(["sensitivity", *map(figure, result.sensitivity_at.values()), figure(result.froc_mean)])],
     )
     where = result.localization
-    localization = _table(
+    localization = table(
         "Localization at the operating point, on images in which the finding is boxed",
         ("IoU from", *(f"{at.iou:g}" for at in where)),
         [
-            _row(["accuracy", *(_said(at.accuracy) for at in where)]),
-            _row(["FP / image", *(_said(at.false_per_image) for at in where)]),
+            table_row(["accuracy", *(figure(at.accuracy) for at in where)]),
+            table_row(["FP / image", *(figure(at.false_per_image) for at in where)]),
         ],
     )
     tables = froc + (localization if where else "") + _reliability_table(result.reliability)
@@ -257,13 +254,13 @@ def _reliability_table(reliability: Reliability | None) -> str:
     if reliability is None or not reliability.bins:
         return ""
     bins = reliability.bins
-    return _table(
+    return table(
         f"Reliability of boxes scored {reliability.lowest:g} or more",
         ("score from", *(f"{each.low:g}" for each in bins)),
         [
-            _row(["boxes", *(str(each.detections) for each in bins)]),
-            _row(["mean score", *(f"{each.mean_score:.2f}" for each in bins)]),
-            _row(["share of hits", *(_said(each.hit) for each in bins)]),
+            table_row(["boxes", *(str(each.detections) for each in bins)]),
+            table_row(["mean score", *(f"{each.mean_score:.2f}" for each in bins)]),
+            table_row(["share of hits", *(figure(each.hit) for each in bins)]),
         ],
     )
 
@@ -276,10 +273,15 @@ def _groups(groups: Sequence[GroupResult]) -> str:
         for group in members:
             counts = group.counts
             enough = counts.boxes >= FEWEST_BOXES
-            figures = [_said(group.ap50), row_plot(group.ap50), _said(group.sensitivity), _said(group.false_per_image)]
+            figures = [
+                figure(group.ap50),
+                row_plot(group.ap50),
+                figure(group.sensitivity),
+                figure(group.false_per_image),
+            ]
             few = [f'<span class="quiet">fewer than {FEWEST_BOXES} boxes</span>', "", "", ""]
             rows.append(
-                _row(
+                table_row(
                     [
                         f"{escape(attribute)}: {escape(group.group)}",
                         *(figures if enough else few),
@@ -299,7 +301,7 @@ def _groups(groups: Sequence[GroupResult]) -> str:
         "Images with / without",
         "Patients",
     )
-    return _table("By group; sensitivity and FP / image at the operating point", head, rows)
+    return table("By group; sensitivity and FP / image at the operating point", head, rows)
 
 
 def _gallery(shown: Sequence[Shown]) -> str:
@@ -350,7 +352,7 @@ def _alarms_table(alarms: Sequence[FalseAlarms], space: LabelSpace) -> str:
         home = next(iter(by_kind.values())).boxed_here
         cells = [cell for assumed in (False, True) for cell in _alarm_cells(by_kind.get(assumed))]
         where = "boxed here too" if home else "<b>elsewhere</b>"
-        rows.append(_row([escape(space[finding].display), escape(source), where, *cells]))
+        rows.append(table_row([escape(space[finding].display), escape(source), where, *cells]))
     head = (
         "Finding",
         "Images of",
@@ -362,7 +364,7 @@ def _alarms_table(alarms: Sequence[FalseAlarms], space: LabelSpace) -> str:
         "False boxes / image",
         "Images with one",
     )
-    return _table("False boxes at the operating point where the finding is absent", head, rows)
+    return table("False boxes at the operating point where the finding is absent", head, rows)
 
 
 def _alarm_cells(alarm: FalseAlarms | None) -> list[str]:
@@ -372,7 +374,7 @@ def _alarm_cells(alarm: FalseAlarms | None) -> list[str]:
     if alarm.n_false == 0:
         return [str(alarm.n_images), "0", f'none <span class="quiet">(up to {alarm.at_most_if_none:.1%})</span>']
     percent = f'{share.value:.0%} <span class="quiet">({share.low:.0%}–{share.high:.0%})</span>'
-    return [str(alarm.n_images), _said(alarm.per_image), percent]
+    return [str(alarm.n_images), figure(alarm.per_image), percent]
 
 
 def _told(told: SourceTold | None, note: str) -> str:
@@ -380,14 +382,14 @@ def _told(told: SourceTold | None, note: str) -> str:
     if told is None:
         return f"{heading}<p>Not computed: {escape(note)}</p>"
     rows = [
-        _row([escape(source), *(str(int(n)) for n in line)])
+        table_row([escape(source), *(str(int(n)) for n in line)])
         for source, line in zip(told.sources, told.confusion, strict=True)
     ]
-    matrix = _table(
+    matrix = table(
         "Images by their source (rows) and by the one they were taken for", ("", *map(escape, told.sources)), rows
     )
     return (
-        f"{heading}<p>Balanced accuracy <b>{_said(told.balanced_accuracy)}</b>; guessing reaches {told.chance:.2f}. A "
+        f"{heading}<p>Balanced accuracy <b>{figure(told.balanced_accuracy)}</b>; guessing reaches {told.chance:.2f}. A "
         f"ridge classifier on {told.n_features} features (last backbone layer, mean over the image), {told.n_images} "
         f"images of {told.n_patients} patients, five folds by patient. Near 1 means that the detector sees where a "
         "picture came from; the sources also differ in size, compression and patients, so this is a possibility of a "
@@ -395,32 +397,5 @@ def _told(told: SourceTold | None, note: str) -> str:
     )
 
 
-# Words and tables
-
-
-def _said(interval: Interval, digits: int = 2) -> str:
-    if isnan(interval.value):
-        return "–"
-    if isnan(interval.low):
-        return f"{interval.value:.{digits}f}"
-    brackets = f"({interval.low:.{digits}f}–{interval.high:.{digits}f})"
-    return f'{interval.value:.{digits}f} <span class="quiet">{brackets}</span>'
-
-
 def _short(interval: Interval) -> str:
     return "–" if isnan(interval.value) else f"{interval.value:.2f}"
-
-
-def _row(cells: Sequence[str], *, kind: str = "") -> str:
-    """The first cell names the row; cells are HTML."""
-    named = f' class="{kind}"' if kind else ""
-    first, *others = cells
-    return f'<tr{named}><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
-
-
-def _table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
-    named = "".join(f'<th scope="col">{word}</th>' for word in head)
-    return (
-        f'<div class="wide"><table><caption>{caption}</caption><thead><tr>{named}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )

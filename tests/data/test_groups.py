@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from boxray.detection.groups import groups
+from boxray.data.groups import groups
 
 
 def images(**columns: list[object]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Groups of images for which a detector is judged apart: source, sex, age and view, where they are known."""
+"""Groups of images for which a model is judged apart: source, sex, age and view, where they are known."""
 
 from __future__ import annotations
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from math import isnan, log2
 
-from boxray.core.metrics import Interval
-from boxray.detection.results import Curve
+from boxray.core.metrics import Curve, Interval
 
 _WIDTH, _HEIGHT = 360, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 44

@@ -1,11 +1,20 @@
-"""What stands round the report: head, style in light and dark, foot."""
+"""A page of results as one HTML file: it asks no host for anything and runs no script.
+
+Head, style in light and dark, foot; and the words and tables in which figures are told.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from html import escape
+from math import isnan
 from string import Template
 from typing import Final
 
-STYLE: Final = """
+from boxray.core.metrics import Interval
+from boxray.core.reading import DISCLAIMER
+
+_STYLE: Final = """
 :root { color-scheme: light dark; --ground: #fff; --ink: #1b1b1b; --quiet: #595959; --line: #d6d6d6; --accent: #1f5f8b;
   --soft: #dbe7f0; --caution: #fff3cd; }
 @media (prefers-color-scheme: dark) { :root { --ground: #121212; --ink: #ececec; --quiet: #b0b0b0; --line: #383838;
@@ -48,7 +57,7 @@ footer { margin-top: 50px; border-top: 1px solid var(--line); color: var(--quiet
 @media print { .banner { position: static; } section { break-inside: avoid-page; } }
 """
 
-PAGE: Final = Template("""<!doctype html>
+_PAGE: Final = Template("""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -63,14 +72,56 @@ PAGE: Final = Template("""<!doctype html>
 <p class="banner" role="note">$disclaimer</p>
 <main>
 <h1>$title</h1>
-$about
-$glance
-<div class="part">$how</div>
-<div class="part">$shift</div>
-$findings
+$body
 </main>
-<footer><p>$disclaimer Weights SHA-256 $sha256. Data fingerprint $fingerprint. All numbers with their counts are in
-results.json beside this page.</p></footer>
+<footer><p>$disclaimer $foot</p></footer>
 </body>
 </html>
 """)
+
+
+def whole_page(title: str, body: str, foot: str) -> str:
+    """The page: a banner with the disclaimer above, the title as its heading, the foot below.
+
+    Args:
+        title: Plain text.
+        body: HTML.
+        foot: Plain text: what was measured with, and where the numbers lie.
+    """
+    return _PAGE.substitute(
+        title=escape(title), disclaimer=escape(DISCLAIMER), style=_STYLE, body=body, foot=escape(foot)
+    )
+
+
+def figure(interval: Interval, digits: int = 2) -> str:
+    """A figure with its interval as HTML; a dash where there is nothing to measure."""
+    if isnan(interval.value):
+        return "–"
+    if isnan(interval.low):
+        return f"{interval.value:.{digits}f}"
+    brackets = f"({interval.low:.{digits}f}–{interval.high:.{digits}f})"
+    return f'{interval.value:.{digits}f} <span class="quiet">{brackets}</span>'
+
+
+def difference(interval: Interval, digits: int = 2) -> str:
+    """A difference with its sign and interval as HTML; a dash where there is nothing to measure."""
+    if isnan(interval.value):
+        return "–"
+    brackets = f"({interval.low:+.{digits}f}, {interval.high:+.{digits}f})"
+    return f'{interval.value:+.{digits}f} <span class="quiet">{brackets}</span>'
+
+
+def table_row(cells: Sequence[str], *, kind: str = "") -> str:
+    """The first cell names the row; cells are HTML."""
+    named = f' class="{kind}"' if kind else ""
+    first, *others = cells
+    return f'<tr{named}><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
+
+
+def table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
+    """A table of rows made by `table_row`; caption and heads are HTML."""
+    named = "".join(f'<th scope="col">{word}</th>' for word in head)
+    return (
+        f'<div class="wide"><table><caption>{caption}</caption><thead><tr>{named}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )

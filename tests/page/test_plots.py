@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from boxray.core.metrics import Interval
-from boxray.detection.report.plots import Axis, bar_plot, curve_plot, row_plot, share_axis
-from boxray.detection.results import Curve
+from boxray.core.metrics import Curve, Interval
+from boxray.page.plots import Axis, bar_plot, curve_plot, row_plot, share_axis
 
 NOTHING = Interval.nothing()
 

@@ -1,0 +1,1 @@
+"""Pages of results: the frame, tables and plots that every report shares."""
