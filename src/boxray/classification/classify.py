@@ -41,8 +41,8 @@ class CamClassifier:
             ModelError: If the card is not a classifier's.
         """
         card, graph = load_card(weights, check=".onnx")
-        if card.clahe is None:
-            raise ModelError(f"{card.name} is no classifier's card: it does not say how CLAHE is set")
+        if card.job != "classification":
+            raise ModelError(f"{card.name} is of {card.job}, a classifier is wanted; see classification/weights")
         return cls(card, open_session(graph, engine, many=many), card.space)
 
     @property
@@ -58,22 +58,33 @@ class CamClassifier:
     def classify(self, rad: Radiograph) -> Classified:
         """Scores and raw Grad-CAM maps in the radiograph's frame, for every finding it was trained for."""
         logits, maps, letterbox = self.raw(rad)
+        probabilities = self.probabilities(logits)
         scores, saliency = {}, []
         for finding in self.assessed:
             index = self.label_space.index(finding)
-            scores[finding] = self.probability(finding, float(logits[index]))
+            scores[finding] = float(probabilities[index])
             values = from_letterbox(maps[index], letterbox, rad.size_wh)
             saliency.append(SaliencyMap(finding, values))
         return Classified(scores, tuple(saliency))
 
     def raw(self, rad: Radiograph) -> tuple[FloatArray, FloatArray, Letterbox]:
         """Logits of shape ``(F,)``, maps of shape ``(F, h, w)`` over the square, and the square's letterbox."""
-        assert self.card.clahe is not None, "load refuses a card without"
         letterbox = Letterbox.fit(rad.size_wh, self.card.side_px)
-        square = equalized_square(rad, letterbox, self.card.clahe.clip, self.card.clahe.tiles)
+        square = equalized_square(rad, letterbox, self.card.clahe)
         outputs = self.session.run(network_input(square[None]))
         return outputs["logits"][0], outputs["maps"][0], letterbox
 
-    def probability(self, finding: str, logit: float) -> float:
-        """The calibrated score: a sigmoid of the logit, sloped and shifted per finding (Platt, 1999)."""
-        return float(self.card.scale(finding).of_logits(np.array(logit)))
+    def probabilities(self, logits: FloatArray) -> FloatArray:
+        """Calibrated scores of the same shape ``(…, F)``.
+
+        Each logit is sloped and shifted (Platt, 1999); then come a sigmoid, or a softmax over classes that exclude
+        each other, whose slopes are all the same (temperature, Guo et al., ICML 2017).
+        """
+        scales = [self.card.scale(finding) for finding in self.label_space.keys]
+        if not self.label_space.exclusive:
+            of_each = [scale.of_logits(logits[..., index]) for index, scale in enumerate(scales)]
+            return np.stack(of_each, axis=-1)
+        moved = logits * np.array([scale.slope for scale in scales]) + np.array([scale.offset for scale in scales])
+        shares: FloatArray = np.exp(moved - moved.max(axis=-1, keepdims=True))
+        shares /= shares.sum(axis=-1, keepdims=True)
+        return shares
