@@ -7,6 +7,7 @@ With features A of shape ``(K, h, w)``, global average pooling and logits ``W po
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -81,10 +82,11 @@ def load_start(classifier: PooledClassifier, state: Mapping[str, torch.Tensor]) 
         ModelError: If a tensor is missing or has another shape.
     """
     blocks = {name for name, _ in classifier.features.named_children()}
-    under = any(key.startswith("features.") for key in state)  # where some of torchvision's networks keep their blocks
-    found = {
-        key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.") == under
-    }
+    within = "features."  # where some of torchvision's networks keep their blocks
+    under = any(key.startswith(within) for key in state)
+    # A published DenseNet is older than torchvision's names for its parts: `norm.1` is today's `norm1`.
+    named = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", key): value for key, value in state.items()}
+    found = {key.removeprefix(within): value for key, value in named.items() if key.startswith(within) == under}
     features = {name: value for name, value in found.items() if name.split(".")[0] in blocks}
     try:
         classifier.features.load_state_dict(features, strict=True)
