@@ -37,7 +37,8 @@ def map_change_when_randomized(
 
     Returns:
         Shape ``(B, F)``, Spearman's, in [-1, 1]. Near 0: the map follows the weights. Near 1: it does not see them,
-        as Eigen-CAM does not see the head. NaN where a map is the same everywhere, so that it has no order.
+        as Eigen-CAM does not see the head. 0 where the map has no order any more (all zeros, say), NaN where it had
+        none before, so that nothing could change.
 
     Raises:
         ModelError: If there is no such part or layer.
@@ -45,15 +46,18 @@ def map_change_when_randomized(
     """
     before = layer_maps(network, pixels, (method,), layer)[method]
     after = layer_maps(with_shuffled_weights(network, part, seed), pixels, (method,), layer)[method]
-    pairs = zip(before.reshape(-1, before[0, 0].size), after.reshape(-1, before[0, 0].size), strict=True)
-    return np.array([rank_correlation(one, other) for one, other in pairs]).reshape(before.shape[:2])
+    correlations = np.full(before.shape[:2], np.nan)
+    for place in np.ndindex(correlations.shape):
+        if np.ptp(before[place]) > 0:
+            correlations[place] = rank_correlation(before[place], after[place]) if np.ptp(after[place]) > 0 else 0.0
+    return correlations
 
 
 def with_shuffled_weights(network: nn.Module, part: str | None = None, seed: int = 0) -> nn.Module:
     """A copy in which each tensor's numbers stand in another order.
 
-    So every layer keeps the distribution of its weights, and the signal its size through fifty layers, but what was
-    learned is gone: a stricter change of the answer alone than new random numbers of another size.
+    So every layer keeps the distribution of its weights, and the signal about its size through fifty layers, but what
+    was learned is gone. New random numbers of another size would change more than that.
 
     Raises:
         ModelError: If there is no such part.
