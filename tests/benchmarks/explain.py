@@ -3,7 +3,7 @@
 In one run, on one picture and with the same random weights: a call of pytorch-grad-cam for each finding, as its users
 write it; our closed form in torch; the same graph in OpenVINO, in float32 and, where the CPU has it, in bfloat16. All
 give the logits too. The ways take turns, and of each the best turn counts: what the machine can do when nothing else
-asks for it. Maps are compared after pytorch-grad-cam's own scaling to [0, 1] and enlarging, which it does not leave out.
+asks for it. Maps are compared after pytorch-grad-cam's own scaling to [0, 1] and enlarging, which it never leaves out.
 No test: it asserts nothing.
 """
 
