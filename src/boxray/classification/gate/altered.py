@@ -39,6 +39,7 @@ def askew(grey: ByteArray, rng: Generator) -> ByteArray:
 
 
 def one_lung(grey: ByteArray, rng: Generator) -> ByteArray:
+    """The left or the right of the picture, less than half of it."""
     width = int(grey.shape[1] * rng.uniform(0.38, 0.48))
     return grey[:, :width] if rng.random() < 0.5 else grey[:, -width:]
 

@@ -12,6 +12,7 @@ from boxray.core.arrays import ByteArray, FloatArray
 LENGTH: Final = 832
 """256 shades of 16 x 16 places, and 576 edge strengths: 8 x 8 places, 9 directions."""
 
+_ENOUGH_PX: Final = 512
 _COARSE_PX: Final = 128
 _SQUARE_PX: Final = 64
 _SHADES_PX: Final = 16
@@ -37,6 +38,8 @@ def describe(pixels: FloatArray) -> FloatArray:
     Returns:
         Shape ``(832,)``, float32; all 0 for a picture without any contrast.
     """
+    step = max(1, min(pixels.shape) // _ENOUGH_PX)  # averaging all pixels of a large film costs more than all the rest
+    pixels = np.ascontiguousarray(pixels[::step, ::step])
     coarse = cv2.resize(pixels, (_COARSE_PX, _COARSE_PX), interpolation=cv2.INTER_AREA)
     dark, bright = np.percentile(coarse, (0.5, 99.5))
     if bright - dark < 1e-4:

@@ -37,6 +37,7 @@ def cloud(rng: Generator, fall: float) -> FloatArray:
 
 
 def noise(rng: Generator) -> ByteArray:
+    """From white noise to fog."""
     return stretched(cloud(rng, rng.uniform(0, 2.2)))
 
 
@@ -48,7 +49,7 @@ def mirrored(rng: Generator) -> ByteArray:
 
 
 def shapes(rng: Generator) -> ByteArray:
-    """Things of all sizes, each before the last ("dead leaves"; Lee, Mumford and Huang, IJCV 2001): like a photograph."""
+    """Things of all sizes, each before the last, as in a photograph ("dead leaves": Lee, Mumford, Huang, IJCV 2001)."""
     grey = np.full((_SIDE_PX, _SIDE_PX), rng.integers(0, 256), dtype=np.uint8)
     for _ in range(rng.integers(5, 150)):
         radius = int(min(4 / rng.random() ** 0.7, 120))
@@ -97,7 +98,7 @@ def page(rng: Generator) -> ByteArray:
 def hand(rng: Generator) -> ByteArray:
     """Five rays of bones in soft tissue, any way up; some as a negative."""
     grey = np.zeros((_SIDE_PX, _SIDE_PX), dtype=np.uint8)
-    palm, length = _MIDDLE + [0, 40] + rng.uniform(-20, 20, 2), rng.uniform(60, 110)
+    palm, length = _MIDDLE + np.array([0, 40]) + rng.uniform(-20, 20, 2), rng.uniform(60, 110)
     cv2.ellipse(grey, _point(palm), (int(rng.integers(35, 50)), int(rng.integers(40, 60))), 0, 0, 360, 90, -1)
     cv2.line(grey, _point(palm), (int(palm[0]), _SIDE_PX), 90, int(rng.integers(45, 65)))
     rays = []
@@ -111,7 +112,7 @@ def hand(rng: Generator) -> ByteArray:
             shade, width = int(rng.integers(170, 230)), int(rng.integers(5, 10))
             cv2.line(grey, _point(start + near * ray), _point(start + far * ray), shade, width)
     for aside in (-12, 10):
-        cv2.line(grey, _point(palm + [aside, 45]), (int(palm[0] + aside), _SIDE_PX), 200, 14)
+        cv2.line(grey, _point(palm + np.array([aside, 45])), (int(palm[0] + aside), _SIDE_PX), 200, 14)
     return _film_of(grey, rng, turn=float(rng.uniform(-180, 180)))
 
 
@@ -138,7 +139,7 @@ def slice_across(rng: Generator) -> ByteArray:
     kind = rng.integers(3)
     if kind == 0:
         for side in (-1, 1):
-            place, tilt = _point(_MIDDLE + [side * 0.45 * a, 0]), float(side * rng.uniform(0, 15))
+            place, tilt = _point(_MIDDLE + np.array([side * 0.45 * a, 0])), float(side * rng.uniform(0, 15))
             cv2.ellipse(grey, place, (int(a * 0.33), int(b * 0.6)), tilt, 0, 360, 20, -1)
     elif kind == 1:
         for _ in range(rng.integers(3, 12)):
@@ -147,9 +148,9 @@ def slice_across(rng: Generator) -> ByteArray:
             cv2.ellipse(grey, _point(place), _point(axes), float(rng.uniform(0, 180)), 0, 360, shade, -1)
     else:
         for side in (-1, 1):
-            place = _point(_MIDDLE + [side * 0.15 * a, 0])
+            place = _point(_MIDDLE + np.array([side * 0.15 * a, 0]))
             cv2.ellipse(grey, place, (int(a * 0.1), int(b * 0.3)), float(side * 10), 0, 360, 60, -1)
-    cv2.circle(grey, _point(_MIDDLE + [0, 0.65 * b]), int(rng.integers(8, 16)), 240, -1)
+    cv2.circle(grey, _point(_MIDDLE + np.array([0, 0.65 * b])), int(rng.integers(8, 16)), 240, -1)
     return stretched(cv2.GaussianBlur(grey, (0, 0), 1.5) + 25 * cloud(rng, rng.uniform(0.3, 1.2)))
 
 

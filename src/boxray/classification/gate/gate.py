@@ -114,8 +114,8 @@ class ScopeGate:
             )
         raise InputError(
             "scope.not_chest",
-            f"this does not look like a frontal chest radiograph ({seen}); expected is one whole film, upright: no side "
-            f"view, no part of a film, no photograph or page; choose the frontal view; {_ANYWAY}",
+            f"this does not look like a frontal chest radiograph ({seen}); expected is one whole film, upright: no "
+            f"side view, no part of a film, no photograph or page; choose the frontal view; {_ANYWAY}",
         )
 
 
