@@ -26,8 +26,9 @@ def moved(grey: ByteArray, rng: Generator) -> ByteArray:
     if rng.random() < 0.5:
         grey = _part(grey, rng, rng.uniform(0.85, 1))
     if rng.random() < 0.3:
-        widths = [int(share * grey.shape[0]) for share in rng.uniform(0, 0.15, 4)]
-        grey = cv2.copyMakeBorder(grey, *widths, cv2.BORDER_CONSTANT, value=int(rng.choice([0, 0, 255])))
+        top, bottom, left, right = (int(share * grey.shape[0]) for share in rng.uniform(0, 0.15, 4))
+        shade = int(rng.choice([0, 0, 255]))
+        grey = cv2.copyMakeBorder(grey, top, bottom, left, right, cv2.BORDER_CONSTANT, value=shade)
     if rng.random() < 0.5:
         grey = (255 * (grey / 255.0) ** rng.uniform(0.6, 1.6)).astype(np.uint8)
     return grey
@@ -58,7 +59,8 @@ def shuffled(grey: ByteArray, rng: Generator) -> ByteArray:
     order = np.arange(n * n)
     while (order != np.arange(n * n)).sum() < 3:
         order = rng.permutation(n * n)
-    return tiles[order].reshape(n, n, side, side).swapaxes(1, 2).reshape(_SMALL_PX, _SMALL_PX)
+    mixed: ByteArray = tiles[order].reshape(n, n, side, side).swapaxes(1, 2).reshape(_SMALL_PX, _SMALL_PX)
+    return mixed
 
 
 def among_things(grey: ByteArray, rng: Generator) -> ByteArray:
@@ -102,7 +104,10 @@ ALTERED: Final = MappingProxyType[str, tuple[Callable[[ByteArray, Generator], By
         "film turned right": (lambda grey, _: np.rot90(grey, 3), "scope.rotated"),
         "film upside down": (lambda grey, _: np.rot90(grey, 2), "scope.rotated"),
         "film mirrored top to bottom": (lambda grey, _: grey[::-1], "scope.rotated"),
-        "film inverted and turned": (lambda grey, rng: np.rot90(255 - grey, rng.integers(1, 4)), "scope.not_chest"),
+        "film inverted and turned": (
+            lambda grey, rng: np.rot90(255 - grey, int(rng.integers(1, 4))),
+            "scope.not_chest",
+        ),
         "film askew": (askew, "scope.not_chest"),
         "one lung of a film": (one_lung, "scope.not_chest"),
         "patch of a film": (patch, "scope.not_chest"),

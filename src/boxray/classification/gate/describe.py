@@ -48,7 +48,8 @@ def describe(pixels: FloatArray) -> FloatArray:
     inner = cv2.resize(_without_flat_borders(grey), (_SQUARE_PX, _SQUARE_PX), interpolation=cv2.INTER_AREA)
     square = cv2.equalizeHist(inner)
     shades = cv2.resize(square, (_SHADES_PX, _SHADES_PX), interpolation=cv2.INTER_AREA).astype(np.float32) / 128 - 1
-    described: FloatArray = np.concatenate([shades.ravel(), _EDGES_COUNT * _EDGES.compute(square).ravel()])
+    edges = np.asarray(_EDGES.compute(square)).ravel()
+    described: FloatArray = np.concatenate([shades.ravel(), _EDGES_COUNT * edges])
     return described
 
 

@@ -24,7 +24,8 @@ _CHARACTERS: Final = list(string.ascii_letters + string.digits + "     ")
 def stretched(values: FloatArray) -> ByteArray:
     """Any numbers as shades that span 0 to 255; all equal: all 0."""
     above = values - values.min()
-    return (255 * above / max(float(above.max()), 1e-9)).astype(np.uint8)
+    shades: ByteArray = (255 * above / max(float(above.max()), 1e-9)).astype(np.uint8)
+    return shades
 
 
 def cloud(rng: Generator, fall: float) -> FloatArray:
@@ -143,9 +144,9 @@ def slice_across(rng: Generator) -> ByteArray:
             cv2.ellipse(grey, place, (int(a * 0.33), int(b * 0.6)), tilt, 0, 360, 20, -1)
     elif kind == 1:
         for _ in range(rng.integers(3, 12)):
-            place, axes = _MIDDLE + rng.uniform(-0.6, 0.6, 2) * [a, b], rng.integers(5, 30, 2)
+            place, axes = _point(_MIDDLE + rng.uniform(-0.6, 0.6, 2) * [a, b]), _point(rng.integers(5, 30, 2))
             shade = float(rng.uniform(60, 220))
-            cv2.ellipse(grey, _point(place), _point(axes), float(rng.uniform(0, 180)), 0, 360, shade, -1)
+            cv2.ellipse(grey, place, axes, float(rng.uniform(0, 180)), 0, 360, shade, -1)
     else:
         for side in (-1, 1):
             place = _point(_MIDDLE + np.array([side * 0.15 * a, 0]))
