@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from boxray.classification.classify import CamClassifier
 from boxray.classification.evaluate import evaluate as evaluate_classifier
+from boxray.classification.gate.fit import GateRecipe, fit_gate
+from boxray.classification.gate.gate import FOLDER, Counted, save_gate
 from boxray.classification.recipe import SIDE_PX, ClassificationRecipe
 from boxray.cli.show import progress_bar, steps
 from boxray.cli.training import (
@@ -98,3 +102,33 @@ def release(
     except ImportError as error:
         raise MissingExtra("releasing a classifier", "train") from error
     print(release_run(run, name, version, out))
+
+
+@app.command("fit-gate")
+def fit_scope_gate(
+    data: DataFolder,
+    version: Annotated[str, typer.Option(help="Of the gate.")],
+    recipe: Annotated[Path, typer.Option(help="How it is fitted.")] = Path(FOLDER) / "recipe.yaml",
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Where it goes.")] = Path(FOLDER),
+) -> None:
+    """Fit the scope gate, which refuses what is no frontal chest radiograph; print how often it errs. No torch."""
+    manifest = Manifest.load(data)
+    with progress_bar("describing films", 3) as progress:
+        card, gate = fit_gate(
+            manifest,
+            load_recipe(GateRecipe, recipe, overrides or []),
+            version,
+            progress=steps(progress),
+        )
+    _print_counts("films", "refused", card.real)
+    _print_counts("no chest", "passed", card.made)
+    print(save_gate(gate, card, out))
+
+
+def _print_counts(heading: str, wrong: str, counts: tuple[Counted, ...]) -> None:
+    table = Table(heading, "part", "n", wrong, "%", "named rightly")
+    for count in counts:
+        share, named = f"{100 * count.wrong / count.n:.1f}", "" if count.named is None else str(count.named)
+        table.add_row(count.what, count.part, str(count.n), str(count.wrong), share, named)
+    Console().print(table)

@@ -82,6 +82,17 @@ class Explainer(Classifier, Protocol):
         """
 
 
+class Gate(Protocol):
+    """Keeps from the models what they do not answer for."""
+
+    def require(self, rad: Radiograph) -> None:
+        """Nothing for what may be read.
+
+        Raises:
+            InputError: With a code of `CODES` for all else.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class FixedDetector:
     """Finds the same in every radiograph: for users' tests as for ours."""
