@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from boxray.classification.preprocess import equalized_square, network_input
+from boxray.core.ahead import in_order
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
@@ -65,6 +67,19 @@ class CamClassifier:
             values = from_letterbox(maps[index], letterbox, rad.size_wh)
             saliency.append(SaliencyMap(finding, values))
         return Classified(scores, tuple(saliency))
+
+    def score(self, rad: Radiograph) -> dict[str, float]:
+        """The scores of `classify`, without the work of bringing maps into the radiograph's frame."""
+        logits, _, _ = self.raw(rad)
+        return {key: self.probability(key, float(logits[self.label_space.index(key)])) for key in self.assessed}
+
+    def score_many(self, radiographs: Iterable[Radiograph]) -> Iterator[Mapping[str, float]]:
+        """`score` for one after the other, in order, by as many threads as the session has lanes.
+
+        Args:
+            radiographs: May be endless; taken, and so decoded if need be, in the caller's thread.
+        """
+        return in_order(self.score, radiographs, threads=self.session.lanes)
 
     def raw(self, rad: Radiograph) -> tuple[FloatArray, FloatArray, Letterbox]:
         """Logits of shape ``(F,)``, maps of shape ``(F, h, w)`` over the square, and the square's letterbox."""

@@ -15,6 +15,7 @@ from numpy.random import Generator
 from torch import nn
 
 from boxray.classification.backbones import PooledClassifier, build_classifier, load_start
+from boxray.classification.load import WEIGHTS
 from boxray.classification.preprocess import equalized_square, network_input
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.classification.targets import targets_and_weights, trained_findings
@@ -27,7 +28,6 @@ from boxray.data.split import Split
 from boxray.runs.run import Run, latest_run, start_run
 from boxray.tensors import read_tensors, write_tensors
 
-WEIGHTS = "classifier.safetensors"
 LOG = logging.getLogger(__name__)
 
 

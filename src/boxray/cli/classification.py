@@ -7,26 +7,15 @@ from typing import Annotated
 
 import typer
 
-from boxray.classification.classify import CamClassifier
-from boxray.classification.evaluate import evaluate as evaluate_classifier
 from boxray.classification.recipe import ClassificationRecipe
-from boxray.cli.show import progress_bar
-from boxray.cli.training import (
-    DataFolder,
-    Overrides,
-    RecipeName,
-    Resume,
-    SplitName,
-    Threads,
-    WithAssumed,
-    print_results,
-)
+from boxray.cli.classification_evaluate import card, compare, evaluate
+from boxray.cli.training import Overrides, RecipeName, Resume, Threads
 from boxray.core.errors import MissingExtra
-from boxray.data.manifest import Manifest
-from boxray.data.split import Split
 from boxray.runs.recipe import load_recipe, recipe_path
 
 app = typer.Typer(help="Train, evaluate and release the classifier.", no_args_is_help=True)
+for command in (evaluate, compare, card):
+    app.command()(command)
 
 
 @app.command()
@@ -39,31 +28,6 @@ def train(recipe: RecipeName, overrides: Overrides = None, resume: Resume = Fals
     except ImportError as error:
         raise MissingExtra("training a classifier", "train") from error
     print(train_classifier(asked, path.stem, resume=resume, threads=threads).folder)
-
-
-@app.command()
-def evaluate(
-    weights: Annotated[Path, typer.Argument(help="Released .onnx, with its card beside it.")],
-    data: DataFolder,
-    split: SplitName = "test",
-    with_assumed: WithAssumed = False,
-    all_sources: Annotated[
-        bool, typer.Option("--all-sources", help="Count negatives of sources that hold no positive, too.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False,
-) -> None:
-    """AUROC per finding with 95 % intervals by patient, only where something is known."""
-    manifest = Manifest.load(data).part(Split(split))
-    with progress_bar("classifying", len(manifest.images)) as progress:
-        results = evaluate_classifier(
-            CamClassifier.load(weights),
-            manifest,
-            with_assumed=with_assumed,
-            same_source=not all_sources,
-            progress=lambda: progress.advance(0),  # type: ignore[arg-type]  # rich numbers its tasks from 0
-        )
-    columns = {"images with": "images_with", "images without": "images_without", "patients": "patients"}
-    print_results(results, manifest.label_space, "auroc", columns, as_json=as_json)
 
 
 @app.command()
