@@ -312,6 +312,10 @@ def _finding_measure(known: Known, scores: FloatArray, said: FloatArray, index: 
     values, there = scores[counted, index], known.there[counted, index]
     order = order_measure(known, scores, index)
     says = bool((~np.isnan(said[:, index])).all())
+    # Of images of one kind alone, these would only tell of which.
+    both = bool(there.any()) and not there.all()
+    needs_both = np.isin(CONFUSION_FIGURES, ("accuracy", "precision", "f1"))
+    shown = np.where(needs_both & ~np.bool_(both), np.nan, 1.0) * (1.0 if says else np.nan)
     confusion = binary_confusion_measure(said[counted, index] == 1, there)
     others = (
         brier_measure(values, there),
@@ -322,7 +326,7 @@ def _finding_measure(known: Known, scores: FloatArray, said: FloatArray, index: 
 
     def measure(weights: FloatArray) -> FloatArray:
         here = weights[counted]
-        figures = confusion_figures(confusion(here)) if says else np.full(len(CONFUSION_FIGURES), np.nan)
+        figures = confusion_figures(confusion(here)) * shown
         ece, *shares = calibration(here)
         brier, *points = np.concatenate([other(here) for other in others])
         return np.concatenate([order(weights), figures, [ece, brier], shares, points])

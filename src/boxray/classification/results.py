@@ -55,7 +55,8 @@ class AtThreshold:
     confusion: tuple[int, int, int, int]
     """Images: neither said nor there, said and not there, not said and there, said and there."""
     figures: Mapping[str, Interval]
-    """Accuracy, precision, recall, specificity and F1, by the names in `CONFUSION_FIGURES`."""
+    """Accuracy, precision, recall, specificity and F1, by the names in `CONFUSION_FIGURES`. Where no image without the
+    finding is counted there is recall alone, where none with it specificity."""
 
     def to_json(self) -> dict[str, Any]:
         names = ("true_negatives", "false_positives", "false_negatives", "true_positives")

@@ -48,7 +48,8 @@ figcaption { font-size: 14px; font-weight: 600; }
 .whisker { fill: none; stroke: var(--ink); stroke-width: 1.3; }
 .reference { fill: none; stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 2 4; }
 .other { fill: none; stroke: var(--quiet); stroke-width: 1.3; stroke-dasharray: 6 4; }
-.heat td { text-align: right; padding: 5px 10px; } .heat thead th { padding-left: 10px; }
+.heat td { text-align: right; padding: 5px 10px; } .heat thead th { padding-left: 10px; text-align: right; }
+.heat caption { white-space: nowrap; }
 .tick { font-size: 11px; fill: var(--quiet); } .label { font-size: 12px; fill: var(--ink); }
 .mid { text-anchor: middle; } .end { text-anchor: end; }
 details { margin: 12px 0; } summary { cursor: pointer; font-weight: 600; }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from math import isnan
 
 from boxray.classification.evaluate import FEWEST_IMAGES
@@ -199,8 +200,8 @@ finding. Within source the precision at an image is that among the images of its
 <li><b>Mean (macro)</b> is over findings with at least {FEWEST_IMAGES} images with and as many without; <b>weighted</b>:
 by the images with each finding. Precision is of nothing, and has no figure, where nothing is said.</li>
 <li><b>Reliability</b>: of images scored 0.3, three in ten should have the finding. <b>ECE</b> is the difference of
-mean score and share in ten bins of scores, weighted by their images; <b>Brier</b> the mean squared difference of score and
-truth. Scores are calibrated (Platt) for the mix of films of the validation part, where assumed absences count: on
+mean score and share in ten bins of scores, weighted by their images; <b>Brier</b> the mean squared difference of score
+and truth. Scores are calibrated (Platt) for the mix of films of the validation part, where assumed absences count: on
 another mix they are off, however well they rank.</li>
 <li>A group has figures from {FEWEST_IMAGES} images with and {FEWEST_IMAGES} without the finding.</li>
 </ul>"""
@@ -279,12 +280,10 @@ def _warning(result: FindingResult) -> str:
 def _facts(result: FindingResult, evaluation: Evaluation) -> str:
     told = [
         (
-            "AUROC within source",
-            _over(
-                figure(result.within.auroc), f"{_both(result.within.counts)} images; {_named(result.within.sources)}"
-            ),
+            "AUROC within source (images with / without)",
+            _over(figure(result.within.auroc), f"{_both(result.within.counts)}; {_named(result.within.sources)}"),
         ),
-        ("AUROC pooled", _over(figure(result.pooled.auroc), f"{_both(result.pooled.counts)} images")),
+        ("AUROC pooled (with / without)", _over(figure(result.pooled.auroc), _both(result.pooled.counts))),
         ("AP within source", _over(figure(result.within.ap), _chance(result.within.counts))),
         ("AP pooled", _over(figure(result.pooled.ap), _chance(result.pooled.counts))),
     ]
@@ -335,7 +334,7 @@ def _plots(curves: Curves, result: FindingResult) -> str:
                 "precision-recall",
                 share_axis("Recall"),
                 share_axis("Precision"),
-                curves.precision_recall,
+                _steps(curves.precision_recall),
                 curves.precision_at,
                 reference=Curve((0.0, 1.0), (share, share)),
             ),
@@ -344,6 +343,12 @@ def _plots(curves: Curves, result: FindingResult) -> str:
     if result.calibration is not None:
         plots.append(_reliability_plot(result.calibration.bins, "Share with the finding"))
     return plot_row(plots)
+
+
+def _steps(curve: Curve) -> Curve:
+    """Precision as it is summed to AP: up to a recall that of the threshold which reaches it."""
+    x = [at for left, right in pairwise((0.0, *curve.x)) for at in (left, right)]
+    return Curve(tuple(x), tuple(y for y in curve.y for _ in range(2)))
 
 
 def _reliability_plot(bins: Sequence[ScoreBin], y_label: str) -> tuple[str, str]:

@@ -162,9 +162,7 @@ def _on_curve(
 
 def _sensitivity_at(positive: FloatArray, negative: FloatArray, rates: FloatArray) -> FloatArray:
     x, y = np.append(0.0, negative / negative[-1]), np.append(0.0, positive / positive[-1])
-    # Where the curve rises at one rate, its upper end stands there.
-    last = np.append(x[1:] != x[:-1], True)
-    return np.asarray(np.interp(rates, x[last], y[last]))
+    return np.asarray(np.interp(rates, x, y))  # where the curve rises at one rate, its upper end
 
 
 def _precision_at(positive: FloatArray, negative: FloatArray, recalls: FloatArray) -> FloatArray:
