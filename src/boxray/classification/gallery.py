@@ -10,6 +10,7 @@ import numpy as np
 from boxray.classification.evaluate import Known
 from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.boxes import Box
+from boxray.core.findings import Presence
 from boxray.core.protocols import Classified, Classifier
 from boxray.core.reading import DISCLAIMER
 from boxray.data.groups import first_of_each
@@ -97,7 +98,9 @@ def worst_faults(
 def _fault(manifest: Manifest, kind: ErrorKind, finding: str, place: int, score: float) -> Fault:
     row = manifest.images.iloc[place]
     rule = str(row[f"rule_{finding}"])
-    why = f"absent ({absence_words(rule)})" if kind is ErrorKind.FALSE_ALARM else str(row[f"presence_{finding}"])
+    boxed = row[f"presence_{finding}"] == Presence.BOXED.value
+    there = "there, boxed by a reader" if boxed else "there, without a box"
+    why = f"absent ({absence_words(rule)})" if kind is ErrorKind.FALSE_ALARM else there
     return Fault(
         kind,
         finding,
