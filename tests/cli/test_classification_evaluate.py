@@ -92,7 +92,7 @@ def test_a_comparison_says_both_kinds_of_figure_with_the_difference_in_eighty_co
     code, said, _ = run("compare", "good.onnx", "bad.onnx")
 
     assert code == 0
-    assert said.index("AUROC within source") < said.index("AUROC pooled")
+    assert said.index("Within source") < said.index("Pooled")
     fluid = [line for line in said.splitlines() if "Fluid" in line]
     assert all("+1.00 (+1.00, +1.00)" in line for line in fluid)
     assert "ours: good 0; theirs: bad 0" in said
@@ -126,7 +126,7 @@ def test_the_longest_name_and_a_negative_difference_fit_as_well(monkeypatch, cap
     commands._print_comparison([row], long, (model, model))
 
     said = capsys.readouterr().out
-    assert "0.06 (0.02–0.15) 0.17 (0.10–0.30) -0.11 (-0.21, -0.02) 726/579" in said
+    assert "0.06 (0.02–0.15) 0.17 (0.10–0.30) -0.11 (-0.21, -0.02)   1305" in said
 
 
 def test_a_card_without_results_says_how_they_are_made(tmp_path: Path, capsys):

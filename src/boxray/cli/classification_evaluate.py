@@ -35,7 +35,7 @@ from boxray.data.split import Split
 WEIGHTS_HELP: Final = "Released .onnx or .safetensors (run by torch), card beside it; or the folder of a finished run."
 _Weights = Annotated[Path, typer.Argument(help=WEIGHTS_HELP)]
 _AsJson = Annotated[bool, typer.Option("--json", help="A JSON list on stdout, an object for each of the weights.")]
-_KINDS: Final = {"auroc_within": "within source", "auroc_pooled": "pooled"}
+_KINDS: Final = {"auroc_within": "Within source", "auroc_pooled": "Pooled"}
 
 
 def evaluate(
@@ -128,11 +128,11 @@ def _scores(classifier: CamClassifier, manifest: Manifest) -> FloatArray:
 def _print_comparison(rows: Sequence[Compared], space: LabelSpace, models: Sequence[ModelIdentity]) -> None:
     for figure in COMPARED:
         lines = (
-            (row.finding, row.ours, row.theirs, row.difference, f"{row.images_with}/{row.images_without}")
+            (row.finding, row.ours, row.theirs, row.difference, str(row.images_with + row.images_without))
             for row in rows
             if row.figure == figure
         )
-        print_comparison(f"AUROC {_KINDS[figure]}", "images", lines, space, models)
+        print_comparison("AUROC (95 %)", "images", lines, space, models, _KINDS[figure])
 
 
 def _print_judgement(judgement: Judgement, space: LabelSpace, model: ModelIdentity) -> None:

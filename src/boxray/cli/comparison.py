@@ -19,7 +19,12 @@ Line = tuple[str, Interval, Interval, Interval, str]
 
 
 def print_comparison(
-    heading: str, counted: str, lines: Iterable[Line], space: LabelSpace, models: Sequence[ModelIdentity]
+    heading: str,
+    counted: str,
+    lines: Iterable[Line],
+    space: LabelSpace,
+    models: Sequence[ModelIdentity],
+    title: str | None = None,
 ) -> None:
     """One line per finding and one for the mean; fits 80 columns.
 
@@ -29,8 +34,9 @@ def print_comparison(
         lines: The mean last.
         space: For the findings' names.
         models: Ours and theirs.
+        title: Above the table, where there are several.
     """
-    table = Table(box=SIMPLE, padding=0, pad_edge=False)
+    table = Table(box=SIMPLE, padding=0, pad_edge=False, title=title, title_justify="left")
     for name in (heading, "ours", "theirs", "ours - theirs", counted):
         table.add_column(name, no_wrap=True, justify="right" if name == counted else "left")
     for finding, ours, theirs, difference, n in lines:
