@@ -201,8 +201,8 @@ finding. Within source the precision at an image is that among the images of its
 by the images with each finding. Precision is of nothing, and has no figure, where nothing is said.</li>
 <li><b>Reliability</b>: of images scored 0.3, three in ten should have the finding. <b>ECE</b> is the difference of
 mean score and share in ten bins of scores, weighted by their images; <b>Brier</b> the mean squared difference of score
-and truth. Scores are calibrated (Platt) for the mix of films of the validation part, where assumed absences count: on
-another mix they are off, however well they rank.</li>
+and truth. Calibration is for the mix of films of the validation part, where assumed absences count: on another mix
+scores are off, however well they rank.</li>
 <li>A group has figures from {FEWEST_IMAGES} images with and {FEWEST_IMAGES} without the finding.</li>
 </ul>"""
 
