@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,11 +20,10 @@ import numpy as np
 from boxray.core.ahead import cores
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import MissingExtra, ModelError
+from boxray.core.finite import require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import torch
 
 EngineName = Literal[
     "openvino", "openvino-f32", "openvino-bf16", "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt"
@@ -84,17 +83,6 @@ def open_session(graph: Path, engine: EngineName = "openvino", *, many: bool = F
         raise MissingExtra(f"the engine {engine}", "all") from error
     except Exception as error:  # each engine has exceptions of its own, and no common root
         raise ModelError(f"{engine} does not accept the graph {graph.name}: {_short(error)}") from error
-
-
-def require_finite(name: str, values: FloatArray) -> FloatArray:
-    """The values, unless one is no number.
-
-    Raises:
-        ModelError: ``model.not_finite``.
-    """
-    if not np.isfinite(values).all():
-        raise ModelError(f"output {name!r} holds values that are no finite numbers", "model.not_finite")
-    return values
 
 
 def _short(error: Exception) -> str:
@@ -168,46 +156,6 @@ class _OnnxRuntime:
         except Exception as error:  # its exceptions have no common root
             raise ModelError(f"the graph does not take {inputs.dtype} {inputs.shape}") from error
         return {name: require_finite(name, values) for name, values in zip(self._names, outputs, strict=True)}
-
-
-class TorchSession:
-    """A network itself as a session: what the exported graph must equal, and how training tensors are judged."""
-
-    lanes = 1
-
-    def __init__(self, network: torch.nn.Module, names: Sequence[str], device: str = "cpu") -> None:
-        """A network in evaluation mode.
-
-        Args:
-            network: Of one input.
-            names: Of its outputs, in order.
-            device: As torch names it; ``cuda`` for a GPU.
-
-        Raises:
-            ModelError: If a GPU is asked for and there is none.
-        """
-        import torch
-
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise ModelError(f"torch finds no GPU for {device!r} on this machine; take cpu")
-        self._network = network.to(device)
-        self._names = tuple(names)
-        self._device = device
-
-    def run(self, inputs: FloatArray) -> Mapping[str, FloatArray]:
-        """Outputs by name for a float32 batch.
-
-        Raises:
-            ModelError: If a number that comes out is not finite.
-        """
-        import torch
-
-        with torch.inference_mode():
-            answer = self._network(torch.from_numpy(inputs).to(self._device))
-        outputs = (answer,) if isinstance(answer, torch.Tensor) else answer
-        return {
-            name: require_finite(name, output.cpu().numpy()) for name, output in zip(self._names, outputs, strict=True)
-        }
 
 
 _ENGINES: Final[dict[str, Callable[[bytes, bool], Session]]] = {

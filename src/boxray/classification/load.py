@@ -12,7 +12,7 @@ import yaml
 from boxray.classification.classify import CamClassifier
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.core.errors import MissingExtra, ModelError
-from boxray.engines import TorchSession
+from boxray.tensors import TorchSession, read_tensors
 from boxray.weights import ModelCard, Provenance, load_card
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def trained_network(weights: Path) -> tuple[ModelCard, WithMaps]:
         raise ModelError(f"{card.name} is made for {card.job}, not for classification")
     try:
         from boxray.classification.backbones import WithMaps, build_classifier
-        from boxray.tensors import read_tensors
     except ImportError as error:
         raise MissingExtra("running tensors", "train") from error
     network = build_classifier(card.architecture, len(card.space))

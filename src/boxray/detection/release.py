@@ -18,8 +18,8 @@ from boxray.detection.detect import YoloDetector
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import WEIGHTS
 from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
-from boxray.engines import Session, TorchSession
-from boxray.tensors import read_tensors, write_graph, write_tensors
+from boxray.engines import Session
+from boxray.tensors import TorchSession, read_tensors, write_graph, write_tensors
 from boxray.weights import ModelCard, Provenance, load_card, save_card, write_card
 
 if TYPE_CHECKING:
