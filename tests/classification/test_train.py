@@ -122,5 +122,7 @@ def test_a_trained_run_becomes_weights_that_answer_without_torch_code(tiny: Mani
 
 
 def test_an_unfinished_run_is_not_released(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").touch()
+
     with pytest.raises(ModelError, match="not finished"):
         release(tmp_path, "tiny", "0", tmp_path / "weights")
