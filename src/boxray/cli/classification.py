@@ -9,28 +9,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from boxray.classification.classify import CamClassifier
-from boxray.classification.evaluate import evaluate as evaluate_classifier
 from boxray.classification.gate.fit import GateRecipe, fit_gate
 from boxray.classification.gate.gate import FOLDER, Counted, save_gate
 from boxray.classification.recipe import SIDE_PX, ClassificationRecipe
+from boxray.cli.classification_evaluate import card, compare, evaluate
 from boxray.cli.show import progress_bar, steps
-from boxray.cli.training import (
-    DataFolder,
-    Overrides,
-    RecipeName,
-    Resume,
-    SplitName,
-    Threads,
-    WithAssumed,
-    print_results,
-)
+from boxray.cli.training import DataFolder, Overrides, RecipeName, Resume, Threads
 from boxray.core.errors import MissingExtra, RecipeError
 from boxray.data.manifest import Manifest
-from boxray.data.split import Split
 from boxray.runs.recipe import load_recipe, recipe_path
 
 app = typer.Typer(help="Train, evaluate and release the classifier.", no_args_is_help=True)
+for command in (evaluate, compare, card):
+    app.command()(command)
 
 
 @app.command()
@@ -62,31 +53,6 @@ def download(
     with progress_bar("fetching", None):
         path = fetch_start(address_of(architecture), out / f"{architecture}.safetensors")  # type: ignore[arg-type]
     print(path)
-
-
-@app.command()
-def evaluate(
-    weights: Annotated[Path, typer.Argument(help="Released .onnx, with its card beside it.")],
-    data: DataFolder,
-    split: SplitName = "test",
-    with_assumed: WithAssumed = False,
-    all_sources: Annotated[
-        bool, typer.Option("--all-sources", help="Count negatives of sources that hold no positive, too.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False,
-) -> None:
-    """AUROC per finding with 95 % intervals by patient, only where something is known."""
-    manifest = Manifest.load(data).part(Split(split))
-    with progress_bar("classifying", len(manifest.images)) as progress:
-        results = evaluate_classifier(
-            CamClassifier.load(weights),
-            manifest,
-            with_assumed=with_assumed,
-            same_source=not all_sources,
-            progress=lambda: progress.advance(0),  # type: ignore[arg-type]  # rich numbers its tasks from 0
-        )
-    columns = {"images with": "images_with", "images without": "images_without", "patients": "patients"}
-    print_results(results, manifest.label_space, "auroc", columns, as_json=as_json)
 
 
 @app.command()

@@ -58,6 +58,13 @@ class Classifier(Protocol):
         """Scores and raw maps in the radiograph's frame."""
 
 
+class Scorer(Classifier, Protocol):
+    """A classifier that scores many radiographs: what an evaluation asks for."""
+
+    def score_many(self, radiographs: Iterable[Radiograph]) -> Iterator[Mapping[str, float]]:
+        """The scores that `classify` gives to each, in order; only a few are held at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Explained:
     """Scores in [0, 1] per assessed finding, and by method a map for each."""
@@ -130,3 +137,7 @@ class FixedClassifier:
         """The scores it was made with."""
         zeros = np.zeros(rad.pixels.shape, dtype=np.float32)
         return Classified(self.scores, tuple(SaliencyMap(key, zeros) for key in self.scores))
+
+    def score_many(self, radiographs: Iterable[Radiograph]) -> Iterator[Mapping[str, float]]:
+        """The same for each of them."""
+        return (self.scores for _ in radiographs)

@@ -40,7 +40,15 @@ def share_axis(label: str) -> Axis:
 
 
 def curve_plot(
-    title: str, x: Axis, y: Axis, curve: Curve, points: Sequence[tuple[float, Interval]] = (), *, steps: bool = False
+    title: str,
+    x: Axis,
+    y: Axis,
+    curve: Curve,
+    points: Sequence[tuple[float, Interval]] = (),
+    *,
+    steps: bool = False,
+    reference: Curve | None = None,
+    others: Sequence[Curve] = (),
 ) -> str:
     """A curve, and points on it with their 95 % intervals as upright bars.
 
@@ -51,15 +59,24 @@ def curve_plot(
         curve: Its points; none draws the axes alone.
         points: x, and y with its interval.
         steps: Whether y stands still until the next x.
+        reference: Dotted: what chance reaches, or what would be right.
+        others: Broken lines, of parts of the whole.
     """
+    beside = [] if reference is None else [_line(x, y, reference, "reference")]
+    beside += [_line(x, y, other, "other") for other in others]
     places = list(zip(curve.x, curve.y, strict=True))
     if steps and places:
         ends = [*curve.x[1:], x.high]
         places = [point for (left, up), right in zip(places, ends, strict=True) for point in ((left, up), (right, up))]
-    path = " ".join(f"{_x(x, left):.1f},{_y(y, up):.1f}" for left, up in places if left <= x.high)
-    line = f'<polyline class="curve" points="{path}"/>' if path else ""
+    line = _line(x, y, Curve(*zip(*places, strict=True)) if places else curve, "curve")
     marks = "".join(_point(_x(x, at), interval, y) for at, interval in points if not isnan(interval.value))
-    return _svg(title, _frame(x, y) + line + marks)
+    return _svg(title, _frame(x, y) + "".join(beside) + line + marks)
+
+
+def _line(x: Axis, y: Axis, curve: Curve, kind: str) -> str:
+    places = zip(curve.x, curve.y, strict=True)
+    path = " ".join(f"{_x(x, left):.1f},{_y(y, up):.1f}" for left, up in places if left <= x.high)
+    return f'<polyline class="{kind}" points="{path}"/>' if path else ""
 
 
 def bar_plot(title: str, x_label: str, y: Axis, bars: Sequence[tuple[str, Interval]]) -> str:
