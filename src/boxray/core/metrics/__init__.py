@@ -10,6 +10,7 @@ verified in it, present or absent.
 """
 
 from boxray.core.metrics.auroc import auroc
+from boxray.core.metrics.correlation import spearman_measure
 from boxray.core.metrics.curve import Curve
 from boxray.core.metrics.froc import LUNA16_RATES, froc_curve, froc_measure
 from boxray.core.metrics.interval import Interval, Measure, bootstrap, bootstrap_all, paired_difference
@@ -42,4 +43,5 @@ __all__ = [
     "rank",
     "reliability_measure",
     "score_bins",
+    "spearman_measure",
 ]
