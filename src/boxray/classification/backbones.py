@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import nn
@@ -37,21 +37,34 @@ class PooledClassifier(nn.Module):
         return logits
 
 
+class GraphOutputs(NamedTuple):
+    """What the released graph gives, under these names and in this order; all raw."""
+
+    logits: torch.Tensor
+    """Shape ``(B, F)``."""
+    maps: torch.Tensor
+    """Grad-CAM, shape ``(B, F, h, w)``, >= 0."""
+    features: torch.Tensor
+    """What is pooled, shape ``(B, K, h, w)``: for the other maps (`boxray.classification.explain`)."""
+    head: torch.Tensor
+    """Weights of the linear layer, shape ``(F, K)``, the same for every picture."""
+
+
 class WithMaps(nn.Module):
-    """What is released: logits and raw Grad-CAM maps in one pass."""
+    """What is released: logits, raw Grad-CAM maps, and what other maps are made of, in one pass."""
 
     def __init__(self, classifier: PooledClassifier) -> None:
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """``(B, 3, S, S)`` to logits ``(B, F)`` and maps ``(B, F, h, w)``, both raw."""
+    def forward(self, pixels: torch.Tensor) -> GraphOutputs:
+        """``(B, 3, S, S)`` to all of `GraphOutputs`."""
         features = self.classifier.features(pixels)
         head = self.classifier.head
         logits = head(features.mean(dim=(2, 3)))
         cells = features.shape[2] * features.shape[3]
         maps = torch.relu(nn.functional.conv2d(features, head.weight[:, :, None, None])) / cells
-        return logits, maps
+        return GraphOutputs(logits, maps, features, head.weight.detach())
 
 
 def build_classifier(architecture: str, n_findings: int, *, shades: Shades = "symmetric") -> PooledClassifier:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import yaml
 
-from boxray.classification.backbones import WithMaps, build_classifier
+from boxray.classification.backbones import GraphOutputs, WithMaps, build_classifier
 from boxray.classification.calibrate import calibrate
 from boxray.classification.classify import CamClassifier
 from boxray.classification.recipe import ClassificationRecipe
@@ -43,7 +43,7 @@ def release(run: Path, name: str, version: str, out: Path) -> Path:
     # The graph is made from the rounded tensors, so that both files answer alike.
     network.load_state_dict(read_tensors(out / f"{name}.safetensors"))
     with_maps = WithMaps(network).eval()
-    write_graph(with_maps, recipe.side_px, ["logits", "maps"], out / f"{name}.onnx")
+    write_graph(with_maps, recipe.side_px, GraphOutputs._fields, out / f"{name}.onnx")
     card = ModelCard(
         name=name,
         version=version,
@@ -76,6 +76,6 @@ def _require_parity(classifier: CamClassifier, network: WithMaps) -> None:
     noise = np.random.default_rng(0).uniform(-1, 1, (1, 3, side, side)).astype(np.float32)
     ours = classifier.session.run(noise)
     with torch.inference_mode():
-        logits, maps = network(torch.from_numpy(noise))
+        logits, maps, *_ = network(torch.from_numpy(noise))
     if not (np.allclose(ours["logits"], logits, atol=0.01) and np.allclose(ours["maps"], maps, atol=0.01)):
         raise ModelError("the exported graph does not answer as the network does; do not release it")
