@@ -31,7 +31,7 @@ def test_maps_are_what_pytorch_grad_cam_finds_by_a_backward_pass(classifier: "to
     torch.manual_seed(5)
     pixels = torch.rand(1, 3, 128, 128) * 2 - 1
     with torch.inference_mode():
-        _, maps = WithMaps(classifier)(pixels)
+        maps = WithMaps(classifier)(pixels).maps
     assert (maps.flatten(2).max(dim=2).values > 0).any(), "a test of zeros would prove nothing"
 
     with GradCAM(classifier, [classifier.features[-1]]) as explainer:
@@ -45,10 +45,12 @@ def test_logits_with_maps_are_the_logits_without(classifier: "torch.nn.Module") 
     pixels = torch.rand(2, 3, 96, 96)
 
     with torch.inference_mode():
-        logits, maps = WithMaps(classifier)(pixels)
+        logits, maps, features, head = WithMaps(classifier)(pixels)
 
     same_numbers(logits, classifier(pixels))
     assert maps.shape == (2, 4, 3, 3)
+    assert features.shape == (2, 1280, 3, 3)
+    assert head.shape == (4, 1280)
     assert (maps >= 0).all()
 
 

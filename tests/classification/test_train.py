@@ -12,11 +12,13 @@ from built import build_tiny_set, same_numbers
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 
+from boxray.classification.change import Change  # noqa: E402
 from boxray.classification.classify import CamClassifier  # noqa: E402
 from boxray.classification.evaluate import evaluate  # noqa: E402
+from boxray.classification.loss import masked_loss  # noqa: E402
 from boxray.classification.recipe import ClassificationRecipe  # noqa: E402
 from boxray.classification.release import release  # noqa: E402
-from boxray.classification.train import Change, masked_loss, train  # noqa: E402
+from boxray.classification.train import train  # noqa: E402
 from boxray.core.errors import ModelError, RecipeError  # noqa: E402
 from boxray.core.radiograph import Radiograph  # noqa: E402
 from boxray.data.manifest import Manifest  # noqa: E402
