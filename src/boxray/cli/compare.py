@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,10 +17,6 @@ from boxray.classification.classify import CamClassifier
 from boxray.cli.read import DetectorChoice
 from boxray.cli.show import PEOPLE, progress_bar, steps
 from boxray.cli.training import DataFolder, SplitName
-from boxray.core.findings import LabelSpace
-from boxray.core.protocols import Classified, Explained
-from boxray.core.radiograph import Radiograph
-from boxray.core.reading import ModelIdentity
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.compare import MEAN

@@ -201,7 +201,8 @@ def _said(comparison: Comparison, measure: str) -> str:
     why = "" if beats else f" {_why_not(more, title)}"
     return (
         f"In {name} the detector {verb} {title}: on the mean over {len(comparison.averaged)} findings it {does} in "
-        f"{ours.value:.0%} of images, the map in {theirs.value:.0%}; difference {100 * more.value:+.0f} percentage points "
+        f"{ours.value:.0%} of images, the map in {theirs.value:.0%}; "
+        f"difference {100 * more.value:+.0f} percentage points "
         f"(95 % interval {100 * more.low:+.0f} to {100 * more.high:+.0f}).{why}{_by_finding(comparison, measure)}"
     )
 

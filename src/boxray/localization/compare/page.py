@@ -14,10 +14,10 @@ from boxray.detection.evaluate import LOCALIZATION_LIMITS
 from boxray.localization.compare.asking import DETECTOR
 from boxray.localization.compare.comparison import Comparison, method_title
 from boxray.localization.compare.gallery import ORDER, Case, words_for
+from boxray.localization.compare.measures import FOUND
 from boxray.localization.compare.second_reader import SECOND_READER
 from boxray.localization.compare.summary import (
     FALSE,
-    FOUND,
     LOCALIZATION,
     LOCALIZED,
     POINTING,
@@ -226,7 +226,8 @@ def _cases(comparison: Comparison, shown: Sequence[Shown]) -> str:
         parts.append(f'<h3>{heading}</h3><div class="pairs">{pictures}</div>')
     if not parts:
         return ""
-    return f"<details open><summary>Films side by side: extremes of each kind, not a sample</summary>{''.join(parts)}</details>"
+    summary = "<summary>Films side by side: extremes of each kind, not a sample</summary>"
+    return f"<details open>{summary}{''.join(parts)}</details>"
 
 
 def _case(item: Shown, comparison: Comparison) -> str:

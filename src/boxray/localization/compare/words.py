@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Final
 
 from boxray.core.metrics import Interval
@@ -34,57 +35,76 @@ CORRELATIONS: Final = {
 HOW_TO_READ: Final = (
     (
         "Images",
-        "For each finding only the images in which a reader boxed it. Where it is unknown, absent, or there without a "
-        "box, nobody can say where it is, and the image takes no part.",
+        (
+            "For each finding only the images in which a reader boxed it. Where it is unknown, absent, or there "
+            "without a box, nobody can say where it is, and the image takes no part."
+        ),
     ),
     (
         "Pointing",
-        "(Zhang et al., 2018) The map points at its highest pixel; the detector at the centre of its "
-        "best-scored box, at whatever score. It is a hit inside any of the readers' boxes, without tolerance. No box, or "
-        "a map that is zero everywhere, is a miss. The alternative, the same rule for both, stands beside it: the "
-        "centre of the one best box, of the detector or round the map's main region.",
+        (
+            "(Zhang et al., 2018) The map points at its highest pixel; the detector at the centre of its "
+            "best-scored box, at whatever score. It is a hit inside any of the readers' boxes, without "
+            "tolerance. No box, or a map that is zero everywhere, is a miss. The alternative, the same rule for "
+            "both, stands beside it: the centre of the one best box, of the detector or round the map's main "
+            "region."
+        ),
     ),
     (
         "Best box",
-        "Of the detector that of the highest score. Of a map the box round the region that holds most of it, "
-        "among all regions where the map reaches a share of its maximum; the share is chosen for each finding and method "
-        "on the validation split (best mean IoU of 0.1 to 0.9). IoU is with the reader's box that it overlaps most.",
+        (
+            "Of the detector that of the highest score. Of a map the box round the region that holds most of "
+            "it, among all regions where the map reaches a share of its maximum; the share is chosen for each "
+            "finding and method on the validation split (best mean IoU of 0.1 to 0.9). IoU is with the reader's "
+            "box that it overlaps most."
+        ),
     ),
     (
         "Localization, one box each",
-        "(Wang et al., 2017, T(IoU) 0.1 to 0.7) Share of images in which the one best box "
-        "overlaps a reader's box by at least T. All methods give one box an image, so all others are false: with an "
-        "accuracy of 0.6 there are 0.4 false boxes an image (fewer where none was given).",
+        (
+            "(Wang et al., 2017, T(IoU) 0.1 to 0.7) Share of images in which the one best box overlaps a "
+            "reader's box by at least T. All methods give one box an image, so all others are false: with an "
+            "accuracy of 0.6 there are 0.4 false boxes an image (fewer where none was given)."
+        ),
     ),
     (
         "Localization, all boxes",
-        "What each would report: the detector's boxes at its operating point; of the map "
-        "the boxes round all regions, if the classifier's score reaches its operating point. Share of readers' boxes "
-        "that are hit one to one, with the false boxes per image: only together do the two mean something.",
+        (
+            "What each would report: the detector's boxes at its operating point; of the map the boxes round "
+            "all regions, if the classifier's score reaches its operating point. Share of readers' boxes that "
+            "are hit one to one, with the false boxes per image: only together do the two mean something."
+        ),
     ),
     (
         "Energy inside",
-        "Share of the map's sum in the readers' boxes; of the detector the share of its best box's area. "
-        "A map that is even everywhere reaches what the readers' boxes cover of the image: the column beside it.",
+        (
+            "Share of the map's sum in the readers' boxes; of the detector the share of its best box's area. A "
+            "map that is even everywhere reaches what the readers' boxes cover of the image: the column beside "
+            "it."
+        ),
     ),
     (
         "Intervals",
-        "Brackets are 95 % intervals from resampled patients, the same resamples for all findings and methods. "
-        "A difference is detector − method on the same images. The intervals say what another draw of such patients would "
-        "give, not what another hospital or another training would.",
+        (
+            "Brackets are 95 % intervals from resampled patients, the same resamples for all findings and "
+            "methods. A difference is detector − method on the same images. The intervals say what another draw "
+            "of such patients would give, not what another hospital or another training would."
+        ),
     ),
     (
         "What each was taught",
-        "The detector was trained with readers' boxes, the classifier with the names of findings "
-        "alone: this is what a box teaches beyond a name, not which network is better. A map explains a score; "
-        "it was never asked for an outline.",
+        (
+            "The detector was trained with readers' boxes, the classifier with the names of findings alone: "
+            "this is what a box teaches beyond a name, not which network is better. A map explains a score; it "
+            "was never asked for an outline."
+        ),
     ),
 )
 """Title and text of each."""
 
 READER_NOTE: Final = (
-    "Second reader against the first, with the same measures: a ceiling of a kind. Of boxes without scores the largest is "
-    "the best one. Films with two readers are few, so they are taken from all splits and are not the images above."
+    "Second reader against the first, with the same measures: a ceiling of a kind. Of boxes without scores the largest "
+    "is the best one. Films with two readers are few, so they are taken from all splits: they are not the images above."
 )
 
 
@@ -121,6 +141,6 @@ def cautions(comparison: Comparison) -> list[str]:
 
 def signed(interval: Interval) -> str:
     """A difference with its sign and interval in plain text; a dash where there is none."""
-    if interval.value != interval.value:  # noqa: PLR0124 - NaN is the one that differs from itself
+    if isnan(interval.value):
         return "–"
     return f"{interval.value:+.2f} ({interval.low:+.2f}, {interval.high:+.2f})"

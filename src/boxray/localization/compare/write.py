@@ -176,12 +176,12 @@ def to_markdown(comparison: Comparison) -> str:
     for sentence in comparison.verdict:
         lines += [f"> {sentence}", ">"]
     lines = [*lines[:-1], "", *(f"- {line}" for line in cautions(comparison)), ""]
-    lines += [
+    about = (
         f"Detector {comparison.detector.name} {comparison.detector.version}, classifier {comparison.explainer.name} "
         f"{comparison.explainer.version}; {comparison.n_images} images of {comparison.n_patients} patients, split "
-        f"{comparison.split.value}; {comparison.rounds} resamples of patients.",
-        "",
-    ]
+        f"{comparison.split.value}; {comparison.rounds} resamples of patients."
+    )
+    lines += [about, ""]
     lines += _glance(comparison, method)
     for finding in (*comparison.findings, *([MEAN] if comparison.averaged else [])):
         lines += _finding(comparison, finding)
