@@ -16,6 +16,9 @@ from built import SQUARE_XYXY, TWO
 Draw = Callable[[Radiograph, str], np.ndarray]
 
 
+DRAWN = ModelIdentity("drawn", "1", "d" * 64, {"fluid": 0.5})
+
+
 @dataclass(frozen=True)
 class DrawnExplainer:
     """Explains by whatever is drawn: method -> (radiograph, finding) -> values."""
@@ -23,7 +26,7 @@ class DrawnExplainer:
     draws: Mapping[str, Draw]
     scores: Mapping[str, float] = field(default_factory=lambda: {"fluid": 0.9})
     label_space: LabelSpace = TWO
-    identity: ModelIdentity = ModelIdentity("drawn", "1", "d" * 64, {"fluid": 0.5})
+    identity: ModelIdentity = DRAWN
 
     @property
     def assessed(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from boxray.localization.compare import Comparison
 from boxray.localization.compare import compare as compare_models
 from boxray.localization.compare.asking import DETECTOR
 from boxray.localization.compare.comparison import method_title
-from boxray.localization.compare.summary import LOCALIZATION, POINTING, difference_of, figure_of
+from boxray.localization.compare.summary import LOCALIZATION, POINTING
 from boxray.localization.compare.words import signed
 from boxray.localization.compare.write import require_room, write_comparison
 from boxray.weights import released_card
@@ -85,10 +85,10 @@ def _bars(stack: ExitStack) -> Callable[[str, int], Callable[[], None]]:
 def _print_table(comparison: Comparison) -> None:
     """One line per finding, measure and method would be too much: pointing and T(IoU) = 0.3 of the first method."""
     method = comparison.methods[0]
-    for measure, words in ((POINTING, "points right"), (LOCALIZATION, "box right, IoU .3")):
+    for measure, words in ((POINTING, "pointing"), (LOCALIZATION, "IoU of .3")):
         table = Table(box=SIMPLE, padding=0, pad_edge=False)
-        for heading in (f"{words} (95 %)", "detector", method_title(method), "detector - map", "images"):
-            table.add_column(heading, no_wrap=True, justify="right" if heading == "images" else "left")
+        for heading in (f"{words} (95%)", "detector", method_title(method), "detector - map", "n"):
+            table.add_column(heading, no_wrap=True, justify="right" if heading == "n" else "left")
         for finding in (*comparison.findings, *([MEAN] if comparison.averaged else [])):
             table.add_row(*_cells(comparison, finding, measure))
         Console().print(table)
@@ -97,6 +97,6 @@ def _print_table(comparison: Comparison) -> None:
 def _cells(comparison: Comparison, finding: str, measure: str) -> Sequence[str]:
     summary, method = comparison.summary, comparison.methods[0]
     name = "Mean" if finding == MEAN else comparison.label_space[finding].display
-    figures = [str(figure_of(summary, finding, who, measure)) for who in (DETECTOR, method)]
+    figures = [str(comparison.figure(finding, who, measure)) for who in (DETECTOR, method)]
     n_images = summary.loc[summary["finding"] == finding, "n_images"].iloc[0]
-    return name, *figures, signed(difference_of(summary, finding, method, measure)), str(n_images)
+    return name, *figures, signed(comparison.difference(finding, method, measure)), str(n_images)

@@ -208,7 +208,7 @@ def bare_picture(
         _draw_box(picture, film, mark.box, mark.colour, dashed=mark.dashed)
     for (x, y), colour in spots:
         centre = round(x * film.scale), round(y * height / film.size_wh[1])
-        radius = 4 * film.line_px
+        radius = 6 * film.line_px
         cv2.circle(picture, centre, radius, (0, 0, 0), thickness=film.line_px + 3, lineType=cv2.LINE_AA)
         cv2.circle(picture, centre, radius, colour, thickness=film.line_px + 1, lineType=cv2.LINE_AA)
     return picture

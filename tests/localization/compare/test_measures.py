@@ -66,14 +66,14 @@ def test_a_detector_without_a_box_misses_everything():
     assert np.isnan([row["point_x"], row["box_x1"], row["score"]]).all()
 
 
-def test_a_map_points_at_its_highest_pixel_and_boxes_where_most_of_it_lies():
+def test_a_map_points_at_its_highest_pixel_and_its_box_is_round_the_region_that_holds_it():
     wide, bright = rectangle((50, 100), (40, 10, 60, 30), 0.5), rectangle((50, 100), (20, 20, 21, 21), 1.0)
 
     row = measured(by_map(wide + bright), TRUTH, SIZE_WH)
 
     assert (row["pointing_hit"], row["point_x"], row["point_y"]) == (True, 20.5, 20.5)
-    assert (row["centre_hit"], row["iou"]) == (False, 0.0)  # the box is round the wide region, beside the reader's
-    assert (row["box_x1"], row["box_y1"], row["box_x2"], row["box_y2"]) == (40, 10, 60, 30)
+    assert (row["centre_hit"], row["iou"]) == (True, 1 / 400)
+    assert (row["box_x1"], row["box_y1"], row["box_x2"], row["box_y2"]) == (20, 20, 21, 21)
     assert row["energy_inside"] == pytest.approx(1 / (1 + 200))
     assert row["n_reported"] == 2
 

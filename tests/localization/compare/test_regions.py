@@ -10,14 +10,13 @@ from boxray.localization.compare.regions import highest_point, region_boxes
 from drawn import rectangle
 
 
-def test_a_region_has_the_box_of_its_pixels_and_its_share_of_the_sum():
+def test_a_region_has_the_box_of_its_pixels_and_the_highest_comes_first():
     values = rectangle((40, 60), (10, 5, 20, 15)) + rectangle((40, 60), (30, 20, 60, 40), 0.5)
 
-    boxes, energy = region_boxes(values, 0.5)
+    boxes, highest = region_boxes(values, 0.5)
 
-    # 10 x 10 pixels of 1 are 100; 30 x 20 pixels of 0.5 are 300: the fainter one holds more and comes first.
-    assert boxes.tolist() == [[30, 20, 60, 40], [10, 5, 20, 15]]
-    assert energy == pytest.approx([0.75, 0.25])
+    assert boxes.tolist() == [[10, 5, 20, 15], [30, 20, 60, 40]]  # the second is the larger one and holds more
+    assert highest.tolist() == [1.0, 0.5]
 
 
 def test_a_higher_share_of_the_maximum_leaves_the_bright_region_alone():
@@ -31,9 +30,9 @@ def test_pixels_that_touch_at_a_corner_are_one_region():
 
 
 def test_an_empty_map_has_neither_region_nor_highest_point():
-    boxes, energy = region_boxes(np.zeros((8, 8), np.float32), 0.1)
+    boxes, highest = region_boxes(np.zeros((8, 8), np.float32), 0.1)
 
-    assert (boxes.shape, energy.shape) == ((0, 4), (0,))
+    assert (boxes.shape, highest.shape) == ((0, 4), (0,))
     assert highest_point(np.zeros((8, 8), np.float32)) is None
 
 
@@ -53,11 +52,11 @@ def test_regions_are_those_that_scipy_labels(seed, share):
     rng = np.random.default_rng(seed)
     values = (rng.random((9, 13)) ** 3).astype(np.float32)
 
-    boxes, energy = region_boxes(values, share)
+    boxes, highest = region_boxes(values, share)
 
     labels, n_labels = ndimage.label(values >= share * values.max(), structure=np.ones((3, 3)))
-    sums = ndimage.sum_labels(values, labels, range(1, n_labels + 1)) / values.sum(dtype=float)
+    peaks = ndimage.maximum(values, labels, range(1, n_labels + 1))
     slices = ndimage.find_objects(labels)
-    expected = {(x.start, y.start, x.stop, y.stop): held for (y, x), held in zip(slices, sums, strict=True)}
-    assert dict(zip(map(tuple, boxes.tolist()), energy.tolist(), strict=True)) == pytest.approx(expected)
-    assert (np.diff(energy) <= 0).all()
+    expected = {(x.start, y.start, x.stop, y.stop): peak for (y, x), peak in zip(slices, peaks, strict=True)}
+    assert dict(zip(map(tuple, boxes.tolist()), highest.tolist(), strict=True)) == pytest.approx(expected)
+    assert (np.diff(highest) <= 0).all()

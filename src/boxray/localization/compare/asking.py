@@ -97,7 +97,7 @@ def choose_shares(
     lanes: int = 1,
     progress: Callable[[], None] = lambda: None,
 ) -> list[ChosenShare]:
-    """For each finding and method the share of `SHARES` at which the best region's box has the best mean IoU.
+    """For each finding and method the share of `SHARES` at which the highest region's box has the best mean IoU.
 
     Args:
         explainer: Whose maps.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -23,9 +24,9 @@ from boxray.localization.compare.summary import (
     FEWEST_IMAGES,
     LOCALIZATION,
     POINTING,
-    difference_of,
+    Figures,
     disagreements,
-    figure_of,
+    figures_of,
     summarize,
 )
 
@@ -33,7 +34,10 @@ Progress = Callable[[str, int], Callable[[], None]]
 """What is done now and how often it will say that one more is done -> what it calls."""
 
 
-@dataclass(frozen=True, slots=True)
+_NONE: Final = (Interval.nothing(), Interval.nothing())
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What came out, as tables and with all that is needed to read them."""
 
@@ -62,6 +66,18 @@ class Comparison:
     """Of the whole built set."""
     rounds: int
 
+    def figure(self, finding: str, method: str, measure: str) -> Interval:
+        """A figure of the summary; NaN throughout where there is none."""
+        return self._figures.get((finding, method, measure), _NONE)[0]
+
+    def difference(self, finding: str, method: str, measure: str) -> Interval:
+        """Detector − method; NaN throughout where there is none."""
+        return self._figures.get((finding, method, measure), _NONE)[1]
+
+    @cached_property
+    def _figures(self) -> Figures:
+        return figures_of(self.summary)
+
     @property
     def n_images(self) -> int:
         """Compared in at least one finding."""
@@ -81,8 +97,11 @@ class Comparison:
 
     @property
     def verdict(self) -> tuple[str, ...]:
-        """Whether the detector beats the first method, in pointing and in localization at T(IoU) = 0.3: plain words."""
-        return tuple(_said(self, measure) for measure in _SAID)
+        """Whether the detector beats the first method, in pointing and in localization at T(IoU) = 0.3: plain words.
+
+        A last sentence says what is left of that where each only says what reaches its operating point.
+        """
+        return (*(_said(self, measure) for measure in _SAID), *_said_of_reports(self))
 
     @property
     def _compared(self) -> pd.DataFrame:
@@ -189,13 +208,13 @@ _SAID: Final = {
 
 
 def _said(comparison: Comparison, measure: str) -> str:
-    summary, method = comparison.summary, comparison.methods[0]
+    method = comparison.methods[0]
     name, does = _SAID[measure]
     title = method_title(method)
     if not comparison.averaged:
         return f"In {name} nothing can be said: no finding has {FEWEST_IMAGES} boxed images in this split."
-    ours, theirs = (figure_of(summary, MEAN, who, measure) for who in (DETECTOR, method))
-    more = difference_of(summary, MEAN, method, measure)
+    ours, theirs = (comparison.figure(MEAN, who, measure) for who in (DETECTOR, method))
+    more = comparison.difference(MEAN, method, measure)
     beats = more.low > 0
     verb = "beats" if beats else "does not beat"
     why = "" if beats else f" {_why_not(more, title)}"
@@ -205,6 +224,23 @@ def _said(comparison: Comparison, measure: str) -> str:
         f"difference {100 * more.value:+.0f} percentage points "
         f"(95 % interval {100 * more.low:+.0f} to {100 * more.high:+.0f}).{why}{_by_finding(comparison, measure)}"
     )
+
+
+def _said_of_reports(comparison: Comparison) -> tuple[str, ...]:
+    """The other side of asking for the one best box at any score."""
+    if not comparison.averaged:
+        return ()
+    sides = []
+    for who, name in ((DETECTOR, "the detector"), (comparison.methods[0], method_title(comparison.methods[0]))):
+        reported, found, false = (
+            comparison.figure(MEAN, who, measure).value
+            for measure in ("reported", "found_at_0.3", "false_per_image_at_0.3")
+        )
+        sides.append(
+            f"{name} gives a box in {reported:.0%} of these images and finds {found:.0%} of the readers' boxes "
+            f"(T(IoU) = 0.3) with {false:.2f} false boxes an image"
+        )
+    return (f"With all that reaches the stored operating points and nothing else, {sides[0]}; {sides[1]}.",)
 
 
 def _why_not(more: Interval, title: str) -> str:
@@ -218,9 +254,7 @@ def _why_not(more: Interval, title: str) -> str:
 def _by_finding(comparison: Comparison, measure: str) -> str:
     """Findings in which the difference goes the other way or its interval holds zero, by name."""
     differences = {
-        comparison.label_space[finding].display: difference_of(
-            comparison.summary, finding, comparison.methods[0], measure
-        )
+        comparison.label_space[finding].display: comparison.difference(finding, comparison.methods[0], measure)
         for finding in comparison.findings
     }
     worse = [name for name, more in differences.items() if more.high < 0]

@@ -136,7 +136,8 @@ def case_picture(case: Case, comparison: Comparison, manifest: Manifest, explain
     ]
     legend = (
         "White broken line: reader. Full line: the one best box, of the detector or round the map's main region. "
-        "Ring: where each points. The map's colour is full at its own maximum."
+        "Ring: where each points. Reported: the score reaches the operating point. The map's colour is full at its own "
+        "maximum."
     )
     return compose(panels, [(legend, QUIET), (DISCLAIMER, WARNING)])
 
@@ -156,7 +157,8 @@ def said_of_row(row: pd.Series) -> str:
     """One side of a case in words."""
     if np.isnan(row[BEST_BOX[0]]):
         return "no box at any score" if row["method"] == DETECTOR else "the map is zero everywhere"
-    score = "" if np.isnan(row["score"]) else f"score {row['score']:.2f}, "
+    reported = "reported" if row["n_reported"] else "not reported"
+    score = "" if np.isnan(row["score"]) else f"score {row['score']:.2f} ({reported}), "
     where = "inside" if row["pointing_hit"] else "outside"
     return f"{score}points {where} of the reader's box, IoU {row['iou']:.2f}"
 

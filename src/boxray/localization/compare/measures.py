@@ -60,7 +60,7 @@ def said_by_detector(
 
 
 def said_by_map(saliency: SaliencyMap, share: float, score: float, threshold: float, truth_xyxy: FloatArray) -> Said:
-    """A map: its best box is round the region that holds most of it, and it points at its highest pixel.
+    """A map: it points at its highest pixel, and its best box is round the region that holds this one.
 
     Args:
         saliency: Of the finding.

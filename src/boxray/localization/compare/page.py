@@ -21,8 +21,6 @@ from boxray.localization.compare.summary import (
     LOCALIZATION,
     LOCALIZED,
     POINTING,
-    difference_of,
-    figure_of,
 )
 from boxray.localization.compare.words import CORRELATIONS, HEADLINES, HOW_TO_READ, READER_NOTE, cautions, title_of
 from boxray.page.frame import difference, figure, table, table_row, whole_page
@@ -87,7 +85,7 @@ def _with_mean(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _glance(comparison: Comparison) -> str:
-    method, summary = comparison.methods[0], comparison.summary
+    method = comparison.methods[0]
     title = escape(method_title(method))
     head = ["Finding", "Images", "Boxes"]
     for words in ("Points into a reader's box", "One best box at T(IoU) 0.3"):
@@ -97,8 +95,8 @@ def _glance(comparison: Comparison) -> str:
         n_images, n_boxes = _size(comparison, finding)
         cells = [_named(comparison, finding), str(n_images), str(n_boxes)]
         for measure in (POINTING, LOCALIZATION):
-            cells += [figure(figure_of(summary, finding, who, measure)) for who in (DETECTOR, method)]
-            cells.append(difference(difference_of(summary, finding, method, measure)))
+            cells += [figure(comparison.figure(finding, who, measure)) for who in (DETECTOR, method)]
+            cells.append(difference(comparison.difference(finding, method, measure)))
         rows.append(table_row(cells, kind="mean" if finding == MEAN else ""))
     return "<h2>At a glance</h2>" + table(f"Detector against {title}, on the same images", head, rows)
 
@@ -111,18 +109,18 @@ def _size(comparison: Comparison, finding: str, method: str = DETECTOR) -> tuple
 
 def _overview_plots(comparison: Comparison) -> str:
     method = comparison.methods[0]
-    named = {POINTING: "Pointing", LOCALIZATION: "One best box at T(IoU) 0.3"}
+    named = {POINTING: "Pointing: difference", LOCALIZATION: "One best box at T(IoU) 0.3: difference"}
     plots = []
     for measure, words in named.items():
         rows = [
             (
                 "Mean" if finding == MEAN else comparison.label_space[finding].display,
-                difference_of(comparison.summary, finding, method, measure),
+                comparison.difference(finding, method, measure),
             )
             for finding in _with_mean(comparison)
         ]
         plot = difference_plot(f"{words}, detector − {method_title(method)}", "← map better · detector better →", rows)
-        plots.append(_captioned(f"{words}: detector − {method_title(method)}", plot))
+        plots.append(_captioned(words, plot))
     if comparison.averaged:
         plots.append(_captioned("Mean over findings: one best box", _localization_plot(comparison, MEAN, LOCALIZED)))
     return f'<div class="plots">{"".join(plots)}</div>'
@@ -135,7 +133,7 @@ def _captioned(words: str, plot: str) -> str:
 def _localization_plot(comparison: Comparison, finding: str, measures: Sequence[str]) -> str:
     curves = []
     for who in (DETECTOR, *comparison.methods)[:_MOST_CURVES]:
-        figures = [figure_of(comparison.summary, finding, who, measure) for measure in measures]
+        figures = [comparison.figure(finding, who, measure) for measure in measures]
         curve = Curve(LOCALIZATION_LIMITS, tuple(each.value for each in figures))
         curves.append((method_title(who), curve, list(zip(LOCALIZATION_LIMITS, figures, strict=True))))
     label = "share of images" if measures is LOCALIZED else "share of readers' boxes"
@@ -178,7 +176,7 @@ def _finding(comparison: Comparison, finding: str, shown: Sequence[Shown]) -> st
 
 def _methods_of(comparison: Comparison, finding: str) -> list[str]:
     """The detector, the maps, and the second reader where there is one."""
-    second = not isnan(figure_of(comparison.summary, finding, SECOND_READER, POINTING).value)
+    second = not isnan(comparison.figure(finding, SECOND_READER, POINTING).value)
     return [DETECTOR, *comparison.methods, *([SECOND_READER] if second else [])]
 
 
@@ -193,8 +191,8 @@ def _measures(comparison: Comparison, finding: str) -> str:
     for measure, words in HEADLINES.items():
         cells = [escape(words)]
         for method in methods:
-            more = difference_of(comparison.summary, finding, method, measure)
-            shown = figure(figure_of(comparison.summary, finding, method, measure))
+            more = comparison.difference(finding, method, measure)
+            shown = figure(comparison.figure(finding, method, measure))
             below = "" if isnan(more.value) or measure == "readers_cover" else f"<br>detector {difference(more)}"
             cells.append(shown + (f'<span class="quiet">{below}</span>' if below else ""))
         rows.append(table_row(cells))
@@ -209,7 +207,7 @@ def _reported(comparison: Comparison, finding: str) -> str:
     for limit, found, false in zip(LOCALIZATION_LIMITS, FOUND, FALSE, strict=True):
         cells = [f"{limit:g}"]
         for method in (DETECTOR, *comparison.methods):
-            cells += [figure(figure_of(comparison.summary, finding, method, measure)) for measure in (found, false)]
+            cells += [figure(comparison.figure(finding, method, measure)) for measure in (found, false)]
         rows.append(table_row(cells))
     inner = table("All boxes that each reports, at the stored operating points", head, rows)
     return f"<details><summary>All boxes: accuracy and false boxes at every T(IoU)</summary>{inner}</details>"
@@ -246,7 +244,7 @@ def _correlations(comparison: Comparison) -> str:
             [
                 _named(comparison, finding),
                 escape(title_of(method)),
-                *(_signed(figure_of(comparison.summary, finding, method, name)) for name in CORRELATIONS),
+                *(_signed(comparison.figure(finding, method, name)) for name in CORRELATIONS),
             ]
         )
         for finding in comparison.findings
@@ -268,7 +266,7 @@ def _second_reader(comparison: Comparison) -> str:
     rows = []
     for finding in there:
         n_images, n_boxes = _size(comparison, finding, SECOND_READER)
-        figures = (figure(figure_of(comparison.summary, finding, SECOND_READER, measure)) for measure in measures)
+        figures = (figure(comparison.figure(finding, SECOND_READER, measure)) for measure in measures)
         rows.append(table_row([_named(comparison, finding), str(n_images), str(n_boxes), *figures]))
     return f"<h2>A second reader</h2><p>{escape(READER_NOTE)}</p>" + table("Second reader, by the first", head, rows)
 

@@ -11,17 +11,16 @@ from boxray.core.arrays import FloatArray
 def region_boxes(values: FloatArray, share: float) -> tuple[FloatArray, FloatArray]:
     """Boxes round the connected regions in which a map reaches a share of its maximum.
 
-    Pixels that touch at a corner are connected. A region counts by its energy, the sum of the map in it: the first
-    one is where most of the map lies. (Zhou et al. take the largest region; on the validation part the two differ
-    little, and energy does not prefer a wide faint region to a small bright one.)
+    Pixels that touch at a corner are connected. A region counts by its highest pixel, as a detector's box by its score.
+    (Zhou et al. take the largest region; tried on validation films, that was the same or worse for the map.)
 
     Args:
         values: Shape ``(H, W)``, >= 0, in the radiograph's frame.
         share: Of the maximum, in (0, 1].
 
     Returns:
-        Boxes of shape ``(N, 4)``, tight round each region's pixels, and the share of the map's whole sum that each
-        region holds, ``(N,)``, falling. A map without a value above zero has no region.
+        Boxes of shape ``(N, 4)``, tight round each region's pixels, and the highest value in each, ``(N,)``, falling;
+        of regions equally high the one with the first pixel comes first. A map without a value above zero has none.
 
     Raises:
         ValueError: If `share` is not in (0, 1].
@@ -35,10 +34,11 @@ def region_boxes(values: FloatArray, share: float) -> tuple[FloatArray, FloatArr
         return np.empty((0, 4)), np.empty(0)
     region = (values >= share * peak).astype(np.uint8)
     n_labels, labels, stats, _ = cv2.connectedComponentsWithStats(region, connectivity=8)
-    energy = np.bincount(labels.ravel(), values.ravel(), minlength=n_labels)[1:] / values.sum(dtype=np.float64)
+    highest = np.zeros(n_labels)
+    np.maximum.at(highest, labels[region > 0], values[region > 0])
     left, top, width, height = stats[1:, :4].T.astype(np.float64)
-    order = np.argsort(-energy, kind="stable")
-    return np.column_stack([left, top, left + width, top + height])[order], energy[order]
+    order = np.argsort(-highest[1:], kind="stable")
+    return np.column_stack([left, top, left + width, top + height])[order], highest[1:][order]
 
 
 def highest_point(values: FloatArray) -> tuple[float, float] | None:

@@ -26,7 +26,7 @@ MEASURES: Final = (
     *LOCALIZED,
     *FOUND,
     *FALSE,
-    *("energy_inside", "readers_cover", "best_covers"),
+    *("reported", "energy_inside", "readers_cover", "best_covers"),
 )
 CORRELATED: Final = {
     "iou_with_size": ("iou", "readers_cover"),
@@ -131,6 +131,7 @@ def _above(rows: pd.DataFrame) -> FloatArray:
     """Shape ``(n, K)``: what is summed for each of `MEASURES`."""
     columns = {name: rows[name] for name in MEASURES if name in rows}
     columns |= {name: rows["iou"] >= limit for name, limit in zip(LOCALIZED, LOCALIZATION_LIMITS, strict=True)}
+    columns["reported"] = rows["n_reported"] > 0
     columns |= {name: rows["n_reported"] - rows[found] for name, found in zip(FALSE, FOUND, strict=True)}
     return np.column_stack([columns[name].to_numpy(np.float64) for name in MEASURES])
 
@@ -207,19 +208,12 @@ def _right(rows: pd.DataFrame, measure: str) -> pd.Series:
     return rows["pointing_hit"].astype(bool) if measure == POINTING else rows["iou"] >= HEADLINE_LIMIT
 
 
-def figure_of(summary: pd.DataFrame, finding: str, method: str, measure: str) -> Interval:
-    """A figure of the summary; NaN throughout where there is none."""
-    return _interval(summary, finding, method, measure, ("value", "low", "high"))
+Figures = dict[tuple[str, str, str], tuple[Interval, Interval]]
+"""Finding, method, measure -> the figure, and detector − method."""
 
 
-def difference_of(summary: pd.DataFrame, finding: str, method: str, measure: str) -> Interval:
-    """Detector − method; NaN throughout where there is none."""
-    return _interval(summary, finding, method, measure, ("difference", "difference_low", "difference_high"))
-
-
-def _interval(
-    summary: pd.DataFrame, finding: str, method: str, measure: str, columns: tuple[str, str, str]
-) -> Interval:
-    which = (summary["finding"] == finding) & (summary["method"] == method) & (summary["measure"] == measure)
-    rows = summary.loc[which, list(columns)].to_numpy(np.float64)
-    return Interval(*map(float, rows[0])) if len(rows) else Interval.nothing()
+def figures_of(summary: pd.DataFrame) -> Figures:
+    """The summary's figures, to be looked up by the hundred."""
+    numbers = summary[SUMMARY_COLUMNS[5:]].to_numpy(np.float64).tolist()
+    names = summary[["finding", "method", "measure"]].itertuples(index=False, name=None)
+    return {name: (Interval(*six[:3]), Interval(*six[3:])) for name, six in zip(names, numbers, strict=True)}

@@ -17,6 +17,7 @@ HEADLINES: Final = {
     "localized_at_0.1": "Best box right at T(IoU) 0.1",
     "localized_at_0.3": "Best box right at T(IoU) 0.3",
     "localized_at_0.5": "Best box right at T(IoU) 0.5",
+    "reported": "Images with a box at the operating point",
     "found_at_0.3": "Readers' boxes found at T(IoU) 0.3, all boxes",
     "false_per_image_at_0.3": "False boxes per image at T(IoU) 0.3, all boxes",
     "energy_inside": "Energy (area) inside",
@@ -53,8 +54,8 @@ HOW_TO_READ: Final = (
     (
         "Best box",
         (
-            "Of the detector that of the highest score. Of a map the box round the region that holds most of "
-            "it, among all regions where the map reaches a share of its maximum; the share is chosen for each "
+            "Of the detector that of the highest score. Of a map the box round the region that holds its "
+            "highest pixel, where a region is what reaches a share of the map's maximum; the share is chosen for each "
             "finding and method on the validation split (best mean IoU of 0.1 to 0.9). IoU is with the reader's "
             "box that it overlaps most."
         ),

@@ -27,7 +27,7 @@ from boxray.localization.compare.comparison import Comparison, method_title
 from boxray.localization.compare.gallery import case_picture, cases_of
 from boxray.localization.compare.page import Shown, compare_page
 from boxray.localization.compare.second_reader import SECOND_READER
-from boxray.localization.compare.summary import LOCALIZATION, POINTING, difference_of, figure_of
+from boxray.localization.compare.summary import LOCALIZATION, POINTING
 from boxray.localization.compare.words import HEADLINES, HOW_TO_READ, READER_NOTE, cautions, signed, title_of
 
 SCHEMA: Final = "boxray.compare/1"
@@ -202,8 +202,8 @@ def _glance(comparison: Comparison, method: str) -> list[str]:
         ]
         cells = [_name(comparison, finding), str(rows["n_images"].iloc[0])]
         for measure in measures:
-            cells += [str(figure_of(comparison.summary, finding, who, measure)) for who in (DETECTOR, method)]
-            cells.append(signed(difference_of(comparison.summary, finding, method, measure)))
+            cells += [str(comparison.figure(finding, who, measure)) for who in (DETECTOR, method)]
+            cells.append(signed(comparison.difference(finding, method, measure)))
         lines.append(_line(cells))
     return [*lines, ""]
 
@@ -218,7 +218,7 @@ def _finding(comparison: Comparison, finding: str) -> list[str]:
         _line(["---"] * (len(methods) + 1)),
     ]
     for measure, words in HEADLINES.items():
-        lines.append(_line([words, *(str(figure_of(of_finding, finding, method, measure)) for method in methods)]))
+        lines.append(_line([words, *(str(comparison.figure(finding, method, measure)) for method in methods)]))
     return [*lines, "", *([READER_NOTE, ""] if SECOND_READER in methods else [])]
 
 
