@@ -50,12 +50,19 @@ figcaption { font-size: 14px; font-weight: 600; }
 .other { fill: none; stroke: var(--quiet); stroke-width: 1.3; stroke-dasharray: 6 4; }
 .heat td { text-align: right; padding: 5px 10px; } .heat thead th { padding-left: 10px; text-align: right; }
 .heat caption { white-space: nowrap; }
+.s1 { --accent: #c2571a; --dash: 7 3; } .s2 { --accent: #3f7d3a; --dash: 3 3; }
+.s3 { --accent: #8a4f9e; --dash: 9 3 2 3; } .s4 { --accent: #8c6d1f; --dash: 2 4; } .s5 { --accent: #6b6b6b; }
+.series .curve { stroke-dasharray: var(--dash); } .series .whisker { stroke: var(--accent); }
+@media (prefers-color-scheme: dark) { .s1 { --accent: #f0935a; } .s2 { --accent: #86c480; } .s3 { --accent: #cf9be0; }
+  .s4 { --accent: #d8b95e; } .s5 { --accent: #b5b5b5; } }
 .tick { font-size: 11px; fill: var(--quiet); } .label { font-size: 12px; fill: var(--ink); }
 .mid { text-anchor: middle; } .end { text-anchor: end; }
 details { margin: 12px 0; } summary { cursor: pointer; font-weight: 600; }
 .films { display: flex; flex-wrap: wrap; gap: 10px; margin-top: 10px; }
 .films figure { width: 560px; font-size: 14px; }
 .films img { max-width: 100%; width: 560px; height: auto; background: #111; display: block; }
+.pairs figure { width: auto; margin: 10px 0 22px; } .pairs img { max-width: 100%; height: auto; display: block; }
+.verdict { border-left: 5px solid var(--accent); background: var(--soft); padding: 8px 14px; max-width: 95ch; }
 footer { margin-top: 50px; border-top: 1px solid var(--line); color: var(--quiet); font-size: 13px;
   overflow-wrap: anywhere; }
 @media print { .banner { position: static; } section { break-inside: avoid-page; } }

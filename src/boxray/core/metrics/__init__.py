@@ -18,6 +18,7 @@ from boxray.core.metrics.confusion import (
     macro_and_weighted,
     one_against_rest,
 )
+from boxray.core.metrics.correlation import spearman_measure
 from boxray.core.metrics.curve import Curve, thinned
 from boxray.core.metrics.froc import LUNA16_RATES, froc_curve, froc_measure
 from boxray.core.metrics.image_scores import (
@@ -79,5 +80,6 @@ __all__ = [
     "roc_curve",
     "score_bins",
     "sensitivity_measure",
+    "spearman_measure",
     "thinned",
 ]
