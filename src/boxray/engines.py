@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
@@ -107,6 +108,11 @@ def _openvino_name(output: Any) -> str:
 
 
 class _OpenVino:
+    # Its binding makes something of its own at a process's first call while it holds the GIL: two threads that call
+    # at once lock each other up for good (seen with 2026.4, one time in three). So the first call is made alone.
+    _first_call = Lock()
+    _called = False
+
     def __init__(self, graph: bytes, many: bool, precision: str | None) -> None:
         os.environ.setdefault("OPENVINO_TELEMETRY", "0")
         import openvino
@@ -134,8 +140,18 @@ class _OpenVino:
         finally:
             self._idle.put(request)
 
+    @classmethod
+    @contextmanager
+    def _alone_at_first(cls) -> Iterator[None]:
+        if cls._called:
+            yield
+            return
+        with cls._first_call:
+            yield
+            cls._called = True
+
     def run(self, inputs: FloatArray, only: Sequence[str] | None = None) -> Mapping[str, FloatArray]:
-        with self._request() as request:
+        with self._request() as request, self._alone_at_first():
             try:
                 outputs = request.infer(inputs, share_inputs=True)
             except RuntimeError as error:

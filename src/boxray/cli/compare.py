@@ -17,9 +17,9 @@ from boxray.classification.classify import CamClassifier
 from boxray.cli.read import DetectorChoice
 from boxray.cli.show import PEOPLE, progress_bar, steps
 from boxray.cli.training import DataFolder, SplitName
+from boxray.core.assessed import MEAN
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
-from boxray.detection.compare import MEAN
 from boxray.detection.detect import YoloDetector
 from boxray.localization.compare import Comparison
 from boxray.localization.compare import compare as compare_models

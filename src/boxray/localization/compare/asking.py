@@ -121,7 +121,7 @@ def choose_shares(
             for (finding, method), saliency in maps.items()
         ]
 
-    for asked in _in_threads(ask, boxed_images(manifest, findings), lanes):
+    for asked in in_order(ask, boxed_images(manifest, findings), threads=lanes):
         for finding, method, by_share in asked:
             ious[finding, method].append(by_share)
         progress()
@@ -169,16 +169,9 @@ def rows_of(
         rad = manifest.radiograph(image.picture)
         return _rows_of_image(image, rad.size_wh, said_of(detector, explainer, rad, image.truth, methods, shares))
 
-    for rows in _in_threads(ask, boxed_images(manifest, findings), lanes):
+    for rows in in_order(ask, boxed_images(manifest, findings), threads=lanes):
         yield from rows
         progress()
-
-
-def _in_threads(ask: Callable[[BoxedImage], R], images: Sequence[BoxedImage], lanes: int) -> Iterator[R]:
-    """`in_order`, the first image alone: OpenVINO's binding locks up where two threads make its first call at once."""
-    if images:
-        yield ask(images[0])
-    yield from in_order(ask, images[1:], threads=lanes)
 
 
 def said_of(

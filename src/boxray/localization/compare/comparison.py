@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from boxray.core.assessed import MEAN
 from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
 from boxray.core.metrics import Interval
@@ -17,7 +18,6 @@ from boxray.core.protocols import Detector, Explainer
 from boxray.core.reading import ModelIdentity
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
-from boxray.detection.compare import MEAN
 from boxray.localization.compare.asking import DETECTOR, ChosenShare, boxed_images, choose_shares, rows_of
 from boxray.localization.compare.second_reader import SECOND_READER, second_reader_rows
 from boxray.localization.compare.summary import (

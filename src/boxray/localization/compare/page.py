@@ -8,8 +8,8 @@ from html import escape
 from math import isnan
 from typing import Final
 
+from boxray.core.assessed import MEAN
 from boxray.core.metrics import Curve, Interval
-from boxray.detection.compare import MEAN
 from boxray.detection.evaluate import LOCALIZATION_LIMITS
 from boxray.localization.compare.asking import DETECTOR
 from boxray.localization.compare.comparison import Comparison, method_title

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from boxray.core.arrays import FloatArray, IntArray
+from boxray.core.assessed import MEAN
 from boxray.core.metrics import Interval, Measure, bootstrap_all, spearman_measure
-from boxray.detection.compare import MEAN
 from boxray.detection.evaluate import LOCALIZATION_LIMITS
 from boxray.localization.compare.asking import DETECTOR
 from boxray.localization.compare.measures import FOUND

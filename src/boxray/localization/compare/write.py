@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from boxray.core.arrays import ByteArray
+from boxray.core.assessed import MEAN
 from boxray.core.errors import DataError
 from boxray.core.plain import json_text
 from boxray.core.protocols import Explainer
 from boxray.core.reading import DISCLAIMER, ModelIdentity
 from boxray.data.manifest import Manifest
-from boxray.detection.compare import MEAN
 from boxray.localization.compare.asking import DETECTOR
 from boxray.localization.compare.comparison import Comparison, method_title
 from boxray.localization.compare.gallery import case_picture, cases_of
