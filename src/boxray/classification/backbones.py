@@ -45,7 +45,10 @@ class WithMaps(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """``(B, 3, S, S)`` to logits ``(B, F)`` and maps ``(B, F, h, w)``, both raw."""
-        features = self.classifier.features(pixels)
+        return self.of_features(self.classifier.features(pixels))
+
+    def of_features(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same from the last feature map ``(B, K, h, w)``."""
         head = self.classifier.head
         logits = head(features.mean(dim=(2, 3)))
         cells = features.shape[2] * features.shape[3]
