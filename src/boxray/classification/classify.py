@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from boxray.classification.lung_field import lung_field
 from boxray.classification.preprocess import equalized_square, network_input
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import ModelError
@@ -56,23 +58,29 @@ class CamClassifier:
         return self.card.identity()
 
     def classify(self, rad: Radiograph) -> Classified:
-        """Scores and raw Grad-CAM maps in the radiograph's frame, for every finding it was trained for."""
-        logits, maps, letterbox = self.raw(rad)
+        """Scores and raw Grad-CAM maps in the radiograph's frame, for every finding it was trained for; lungs."""
+        outputs, letterbox = self._run(rad)
+        logits, maps, lungs = outputs["logits"][0], outputs["maps"][0], None
+        if self.card.lungs is not None:
+            lungs = lung_field(outputs["lungs"][0], letterbox, rad.size_wh)
         scores, saliency = {}, []
         for finding in self.assessed:
             index = self.label_space.index(finding)
             scores[finding] = self.probability(finding, float(logits[index]))
             values = from_letterbox(maps[index], letterbox, rad.size_wh)
             saliency.append(SaliencyMap(finding, values))
-        return Classified(scores, tuple(saliency))
+        return Classified(scores, tuple(saliency), lungs)
 
     def raw(self, rad: Radiograph) -> tuple[FloatArray, FloatArray, Letterbox]:
         """Logits of shape ``(F,)``, maps of shape ``(F, h, w)`` over the square, and the square's letterbox."""
+        outputs, letterbox = self._run(rad)
+        return outputs["logits"][0], outputs["maps"][0], letterbox
+
+    def _run(self, rad: Radiograph) -> tuple[Mapping[str, FloatArray], Letterbox]:
         assert self.card.clahe is not None, "load refuses a card without"
         letterbox = Letterbox.fit(rad.size_wh, self.card.side_px)
         square = equalized_square(rad, letterbox, self.card.clahe.clip, self.card.clahe.tiles)
-        outputs = self.session.run(network_input(square[None]))
-        return outputs["logits"][0], outputs["maps"][0], letterbox
+        return self.session.run(network_input(square[None])), letterbox
 
     def probability(self, finding: str, logit: float) -> float:
         """The calibrated score: a sigmoid of the logit, sloped and shifted per finding (Platt, 1999)."""

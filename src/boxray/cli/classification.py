@@ -10,6 +10,7 @@ import typer
 from boxray.classification.classify import CamClassifier
 from boxray.classification.evaluate import evaluate as evaluate_classifier
 from boxray.classification.recipe import ClassificationRecipe
+from boxray.cli import lungs
 from boxray.cli.show import progress_bar
 from boxray.cli.training import (
     DataFolder,
@@ -27,6 +28,7 @@ from boxray.data.split import Split
 from boxray.runs.recipe import load_recipe, recipe_path
 
 app = typer.Typer(help="Train, evaluate and release the classifier.", no_args_is_help=True)
+app.add_typer(lungs.app, name="lungs")
 
 
 @app.command()

@@ -91,7 +91,7 @@ class WithLungs(nn.Module):
         self.with_maps = WithMaps(hybrid.classifier)
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """``(B, 3, S, S)`` to logits ``(B, F)``, maps ``(B, F, h, w)`` and the lungs' probabilities ``(B, 2, h, w)``."""
+        """``(B, 3, S, S)`` to logits ``(B, F)``, maps ``(B, F, h, w)``, probabilities of lungs ``(B, 2, H, W)``."""
         found = levels(self.hybrid.classifier.features, pixels)
         logits, maps = self.with_maps.of_features(found[-1])
         return logits, maps, torch.sigmoid(self.hybrid.decoder(found))

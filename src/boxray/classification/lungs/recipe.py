@@ -31,6 +31,8 @@ class LungRecipe(StrictModel):
     batch: int = Field(default=16, ge=2)
     seed: int = 0
     device: str = "cpu"
+    outside: float = Field(default=4.0, ge=0)
+    """Weight of what a box leaves out: most of the square, so that its mean says little of the cells beside the box."""
     likeness: float = Field(default=1.0, ge=0)
     """Weight of the term that holds neighbours of like shade together."""
     likeness_from: int = Field(default=3, ge=1)

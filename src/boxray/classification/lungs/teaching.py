@@ -1,6 +1,9 @@
 """What the lungs are learned from: squares, boxes, and masks where somebody drew them."""
 
-xclasses import dataclass, replace
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from boxray.classification.lungs.teaching import CHANNELS, LungExample, lung_exa
 from boxray.classification.preprocess import network_input
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.classification.train import Taught, draw_change, masked_loss, positive_balance, prepare
-from boxray.core.arrays import FloatArray, IntArray
+from boxray.core.arrays import ByteArray, FloatArray, IntArray
 from boxray.core.errors import ModelError
 from boxray.data.draw import draw_at_most
 from boxray.data.manifest import Manifest
@@ -65,6 +64,7 @@ def train_lungs(
     classifier = build_classifier(card.architecture, len(card.space))
     classifier.load_state_dict(read_tensors(tensors))
     hybrid = build_hybrid(classifier, recipe.width, how.side_px).to(recipe.device)
+    hybrid.to(memory_format=torch.channels_last)
     taught = None if recipe.findings is None else _findings(recipe.findings, card, how)
     for number in _epochs_to_run(hybrid, recipe, run.folder):
         loss = _one_epoch(hybrid, number, examples, taught, recipe, how)
@@ -153,13 +153,13 @@ def _one_epoch(
 def lung_loss(hybrid: Hybrid, batch: Sequence[LungExample], recipe: LungRecipe, likeness: float) -> torch.Tensor:
     """Of boxes where there are no masks, of masks where there are."""
     squares = np.stack([example.square for example in batch])
-    logits = hybrid(torch.from_numpy(network_input(squares)).to(recipe.device))  # (B, 2, h, w)
+    logits = hybrid(_pixels(squares, recipe))  # (B, 2, h, w)
     size = logits.shape[-1]
     masks, drawn = _masks(batch, size)
     boxes = np.stack([example.boxes for example in batch]).astype(np.float32)
     boxes[drawn.any(axis=1)] = np.nan  # the mask says more than its box
     extent = Extent.of(torch.from_numpy(boxes).to(recipe.device), size)
-    loss = projection_loss(torch.sigmoid(logits), extent) + outside_loss(logits, extent)
+    loss = projection_loss(torch.sigmoid(logits), extent) + recipe.outside * outside_loss(logits, extent)
     if likeness > 0:
         small = [cv2.resize(one, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) for one in squares]
         shades = torch.from_numpy(np.stack(small)).to(recipe.device)
@@ -167,6 +167,11 @@ def lung_loss(hybrid: Hybrid, batch: Sequence[LungExample], recipe: LungRecipe, 
     if drawn.any():
         loss = loss + mask_loss(logits, *(torch.from_numpy(one).to(recipe.device) for one in (masks, drawn)))
     return loss
+
+
+def _pixels(squares: ByteArray, recipe: LungRecipe) -> torch.Tensor:
+    """Squares ``(B, S, S)`` as the network takes them; laid out by pixel, which a CPU works through faster."""
+    return torch.from_numpy(network_input(squares)).to(recipe.device).contiguous(memory_format=torch.channels_last)
 
 
 def _masks(batch: Sequence[LungExample], size: int) -> tuple[FloatArray, FloatArray]:
@@ -194,10 +199,8 @@ def _findings_loss(
     own = np.random.default_rng(int(rng.integers(2**31)))
     for chosen in cycle(list(_batches(own, len(taught.squares), recipe.batch))):
         squares = np.stack([draw_change(own, how).apply(taught.squares[index]) for index in chosen])
-        logits = hybrid.classifier(torch.from_numpy(network_input(squares)).to(recipe.device))
-        targets, weights = (
-            torch.from_numpy(of[chosen]).to(recipe.device) for of in (taught.targets, taught.weights)
-        )
+        logits = hybrid.classifier(_pixels(squares, recipe))
+        targets, weights = (torch.from_numpy(of[chosen]).to(recipe.device) for of in (taught.targets, taught.weights))
         yield masked_loss(logits, targets, weights, balance)
 
 
