@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class PooledClassifier(nn.Module):
     """Features, global average pooling, dropout, one linear layer."""
 
-    def __init__(self, features: nn.Module, n_features: int, n_findings: int) -> None:
+    def __init__(self, features: nn.Sequential, n_features: int, n_findings: int) -> None:
         super().__init__()
         self.features = features
         self.dropout = nn.Dropout(0.2)

@@ -7,6 +7,7 @@ al., CVPR 2017, section 3). On MobileNetV2 that is 1 % of the classifier's arith
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -17,44 +18,61 @@ LUNGS = 2
 """Right and left."""
 
 
-def levels(features: nn.Module, pixels: torch.Tensor) -> list[torch.Tensor]:
-    """What the backbone has at each size, fine to coarse; the last is its output.
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The last block of a backbone that works at one size."""
+
+    block: int
+    """Its place among the backbone's blocks."""
+    channels: int
+    size: int
+    """Cells along each side."""
+
+
+def find_levels(features: nn.Sequential, side_px: int) -> tuple[Level, ...]:
+    """The levels of a backbone for squares of `side_px`, fine to coarse; the last is its output.
 
     Sizes above a quarter of the square are left out: they show edges and cost most.
-
-    Args:
-        features: Blocks that act one after the other.
-        pixels: Shape ``(B, 3, S, S)``.
-
-    Returns:
-        Of each size the last ``(B, K, h, w)``.
     """
-    found: dict[int, torch.Tensor] = {}
-    values = pixels
-    for block in features.children():
-        values = block(values)
-        found[values.shape[-1]] = values
-    return [level for size, level in found.items() if 4 * size <= pixels.shape[-1] or level is values]
+    learns = features.training
+    values = torch.zeros(1, 3, side_px, side_px)
+    found: dict[int, Level] = {}
+    with torch.no_grad():
+        for number, block in enumerate(features.eval()):
+            values = block(values)
+            found[values.shape[-1]] = Level(number, values.shape[1], values.shape[-1])
+    features.train(learns)
+    *finer, last = found.values()
+    return (*(level for level in finer if 4 * level.size <= side_px), last)
+
+
+def at_levels(features: nn.Sequential, levels: Sequence[Level], pixels: torch.Tensor) -> list[torch.Tensor]:
+    """What the backbone makes of ``(B, 3, S, S)`` at each level: ``(B, K, h, w)``."""
+    outputs = []
+    for block in features:
+        pixels = block(pixels)
+        outputs.append(pixels)
+    return [outputs[level.block] for level in levels]
 
 
 class LungDecoder(nn.Module):
     """Levels of a backbone to logits of the two lungs, at the size of the finest level."""
 
-    def __init__(self, channels: Sequence[int], width: int) -> None:
+    def __init__(self, levels: Sequence[Level], width: int) -> None:
         super().__init__()
+        self.sizes = [level.size for level in levels]  # fixed, as a graph's are; read off a tensor they would be traced
         self.narrow = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(n_channels, width, 1, bias=False), nn.BatchNorm2d(width)) for n_channels in channels
+            nn.Sequential(nn.Conv2d(level.channels, width, 1, bias=False), nn.BatchNorm2d(width)) for level in levels
         )
-        self.mix = nn.ModuleList(_mixing(width) for _ in channels)
+        self.mix = nn.ModuleList(_mixing(width) for _ in levels)
         self.out = nn.Conv2d(width, LUNGS, 1)
 
     def forward(self, found: Sequence[torch.Tensor]) -> torch.Tensor:
         """Levels ``(B, K_i, h_i, w_i)``, fine to coarse, to logits ``(B, 2, h_0, w_0)``."""
         narrow = [layer(level) for layer, level in zip(self.narrow, found, strict=True)]
         mixed: torch.Tensor = self.mix[-1](narrow[-1])
-        for finer, mix in zip(narrow[-2::-1], list(self.mix)[-2::-1], strict=True):
-            size = [int(side) for side in finer.shape[-2:]]
-            mixed = mix(nn.functional.interpolate(mixed, size, mode="bilinear", align_corners=False) + finer)
+        for finer, size, mix in zip(narrow[-2::-1], self.sizes[-2::-1], list(self.mix)[-2::-1], strict=True):
+            mixed = mix(nn.functional.interpolate(mixed, (size, size), mode="bilinear", align_corners=False) + finer)
         logits: torch.Tensor = self.out(mixed)
         return logits
 
@@ -71,15 +89,20 @@ def _mixing(width: int) -> nn.Sequential:
 class Hybrid(nn.Module):
     """Two heads on one backbone, as they are trained."""
 
-    def __init__(self, classifier: PooledClassifier, decoder: LungDecoder) -> None:
+    def __init__(self, classifier: PooledClassifier, levels: Sequence[Level], width: int) -> None:
         super().__init__()
         self.classifier = classifier
-        self.decoder = decoder
+        self.levels = tuple(levels)
+        self.decoder = LungDecoder(levels, width)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """``(B, 3, S, S)`` to the lungs' logits ``(B, 2, h, w)``; the findings' are the classifier's own."""
-        lungs: torch.Tensor = self.decoder(levels(self.classifier.features, pixels))
+        lungs: torch.Tensor = self.decoder(self.at_levels(pixels))
         return lungs
+
+    def at_levels(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """What the backbone sees at each level, fine to coarse."""
+        return at_levels(self.classifier.features, self.levels, pixels)
 
 
 class WithLungs(nn.Module):
@@ -92,16 +115,11 @@ class WithLungs(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """``(B, 3, S, S)`` to logits ``(B, F)``, maps ``(B, F, h, w)``, probabilities of lungs ``(B, 2, H, W)``."""
-        found = levels(self.hybrid.classifier.features, pixels)
+        found = self.hybrid.at_levels(pixels)
         logits, maps = self.with_maps.of_features(found[-1])
         return logits, maps, torch.sigmoid(self.hybrid.decoder(found))
 
 
 def build_hybrid(classifier: PooledClassifier, width: int, side_px: int) -> Hybrid:
     """An untrained decoder on a classifier, fitted to the channels that its backbone has at each size."""
-    learns = classifier.training
-    classifier.eval()
-    with torch.no_grad():
-        found = levels(classifier.features, torch.zeros(1, 3, side_px, side_px))
-    classifier.train(learns)
-    return Hybrid(classifier, LungDecoder([level.shape[1] for level in found], width))
+    return Hybrid(classifier, find_levels(classifier.features, side_px), width)
