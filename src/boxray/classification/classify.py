@@ -62,7 +62,7 @@ class CamClassifier:
         outputs, letterbox = self._run(rad)
         logits, maps, lungs = outputs["logits"][0], outputs["maps"][0], None
         if self.card.lungs is not None:
-            lungs = lung_field(outputs["lungs"][0], letterbox, rad.size_wh)
+            lungs = lung_field(outputs["lungs"][0], letterbox, rad.size_wh, self.card.lungs_from)
         scores, saliency = {}, []
         for finding in self.assessed:
             index = self.label_space.index(finding)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ import yaml
 from boxray.classification.backbones import build_classifier
 from boxray.classification.classify import CamClassifier
 from boxray.classification.lungs.decoder import Hybrid, WithLungs, build_hybrid
+from boxray.classification.lungs.evaluate import evaluate_lungs
 from boxray.classification.lungs.recipe import LungRecipe
 from boxray.classification.lungs.train import LUNGS, WEIGHTS
 from boxray.classification.release import calibrate
@@ -21,10 +24,13 @@ from boxray.data.split import Split
 from boxray.tensors import read_tensors, write_graph, write_tensors
 from boxray.weights import ModelCard, Provenance, load_card, save_card
 
+THRESHOLDS: Final = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
+
 
 def release_lungs(run: Path, name: str, version: str, out: Path) -> Path:
     """Write `<name>.onnx`, `<name>.safetensors`, `<name>.lungs.safetensors` (float16 both) and `<name>.json`.
 
+    From which probability on a place is lung is chosen on the validation part.
     The graph gives `logits`, `maps` and `lungs`. Where the backbone stayed as it was, calibration and operating points
     are those of the classifier that it began with; after joint training they are made anew.
 
@@ -46,15 +52,33 @@ def release_lungs(run: Path, name: str, version: str, out: Path) -> Path:
     with_lungs = WithLungs(network).eval()
     write_graph(with_lungs, before.side_px, ["logits", "maps", "lungs"], out / f"{name}.onnx")
     card = before.model_copy(update={"name": name, "version": version, "lungs": trained_on})
+    path = _checked(save_card(card, out), with_lungs)
+    card = card.model_copy(update={"lungs_from": best_threshold(path, Manifest.load(recipe.data).part(Split.VAL))})
     if not recipe.joint:
-        return _checked(save_card(card, out), with_lungs)
+        return save_card(card, out)
     assert recipe.findings is not None, "the recipe asks for it"
     manifest = Manifest.load(recipe.findings)
     of_findings = before.trained_on.model_copy(update={"fingerprint": manifest.fingerprint})
-    path = _checked(save_card(card.model_copy(update={"trained_on": of_findings}), out), with_lungs)
     calibration, points = calibrate(CamClassifier.load(path), manifest.part(Split.VAL))
     anew = {"trained_on": of_findings, "calibration": calibration, "operating_points": points}
     return save_card(card.model_copy(update=anew), out)
+
+
+def best_threshold(weights: Path, manifest: Manifest) -> float:
+    """The one of `THRESHOLDS` that gives the highest median IoU with the readers' boxes, both lungs together.
+
+    Boxes are drawn with a margin, and their outside is penalized from their very edge on: one half is too strict.
+    Without any box it is one half.
+    """
+    if manifest.boxes.empty:
+        return 0.5
+    classifier = CamClassifier.load(weights)
+
+    def fit(threshold: float) -> float:
+        asked = replace(classifier, card=classifier.card.model_copy(update={"lungs_from": threshold}))
+        return sum(score.median_iou.value for score in evaluate_lungs(asked, manifest, rounds=0))
+
+    return max(THRESHOLDS, key=fit)
 
 
 def _write_rounded(network: Hybrid, out: Path, name: str) -> None:
