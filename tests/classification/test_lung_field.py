@@ -42,3 +42,12 @@ def test_a_speck_alone_is_no_lung() -> None:
 
     assert not lungs.both.any()
     assert lungs.left_box is None
+
+
+def test_a_lower_threshold_gives_a_larger_lung() -> None:
+    cells = probabilities((0, 2, 5, 6, 10))
+    cells[0, 4:11, 1:7] = np.maximum(cells[0, 4:11, 1:7], 0.3)
+
+    strict, mild = (lung_field(cells, LETTERBOX, SIZE_WH, limit).right.sum() for limit in (0.5, 0.2))
+
+    assert mild > 1.5 * strict
