@@ -86,6 +86,6 @@ def build_tiny_set(folder: Path, per_split: int = 6) -> Manifest:
     return manifest
 
 
-def same_numbers(ours: Any, theirs: Any) -> None:
+def same_numbers(ours: Any, theirs: Any, atol: float = 1e-6) -> None:
     """Two tensors hold the same numbers, up to rounding. (torch.testing would load all of torch.distributed.)"""
-    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-4, atol=atol)

@@ -72,6 +72,33 @@ def test_an_engine_gives_by_name_what_the_graph_computes(graph, pixels, filters,
     assert np.allclose(outputs["logits"][..., 0, 0], maps.mean(axis=(2, 3)), atol=0.05)
 
 
+@EACH_ENGINE
+def test_a_weight_that_a_graph_hands_out_has_the_outputs_name_not_its_own(tmp_path, pixels, filters, engine):
+    path = tmp_path / "weight.onnx"
+    model = a_graph(
+        helper.make_node("Conv", ["pixels", "filters"], ["maps"]),
+        helper.make_node("Identity", ["filters"], ["a_weight"]),
+        outputs={"maps": (1, 4, 6, 4), "a_weight": filters.shape},
+        tensors=[("filters", filters)],
+    )
+    onnx.save(model, path)
+
+    session = open_session(path, engine)
+
+    assert session.outputs == ("maps", "a_weight")
+    assert np.array_equal(session.run(pixels)["a_weight"], filters)
+
+
+@EACH_ENGINE
+def test_only_the_outputs_that_were_asked_for_are_handed_out(graph, pixels, engine):
+    session = open_session(graph, engine)
+
+    alone = session.run(pixels, ("logits",))
+
+    assert set(alone) == {"logits"}
+    assert np.array_equal(alone["logits"], session.run(pixels)["logits"])
+
+
 def test_both_engines_give_the_same_numbers(graph, pixels):
     ours, theirs = (open_session(graph, engine).run(pixels) for engine in ENGINES)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -51,7 +51,18 @@ class Session(Protocol):
         """
 
 
-def open_session(graph: Path, engine: EngineName = "openvino", *, many: bool = False) -> Session:
+class GraphSession(Session, Protocol):
+    """A session that knows what comes out of its graph."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Their names."""
+
+    def run(self, inputs: FloatArray, only: Sequence[str] | None = None) -> Mapping[str, FloatArray]:
+        """As `Session.run`; with `only`, nothing but the outputs of these names is copied out of the engine."""
+
+
+def open_session(graph: Path, engine: EngineName = "openvino", *, many: bool = False) -> GraphSession:
     """Compile an ONNX graph.
 
     Args:
@@ -99,6 +110,12 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
+def _openvino_name(output: Any) -> str:
+    """As the graph calls it: a tensor that is only handed through, such as a weight, has its own name beside it."""
+    declared: str = output.get_node().get_friendly_name().split("/sink_port")[0]
+    return declared if declared in output.get_names() else str(output.get_any_name())
+
+
 class _OpenVino:
     def __init__(self, graph: bytes, many: bool, precision: str | None) -> None:
         os.environ.setdefault("OPENVINO_TELEMETRY", "0")
@@ -113,7 +130,7 @@ class _OpenVino:
         if precision is not None:
             options["INFERENCE_PRECISION_HINT"] = precision
         compiled = core.compile_model(core.read_model(graph, b""), "CPU", options)
-        self._names = [output.get_any_name() for output in compiled.outputs]
+        self.outputs = tuple(_openvino_name(output) for output in compiled.outputs)
         self.lanes = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) if many else 1
         self._idle: SimpleQueue[Any] = SimpleQueue()  # a request serves one caller: a second would find it busy
         for _ in range(self.lanes):
@@ -127,13 +144,14 @@ class _OpenVino:
         finally:
             self._idle.put(request)
 
-    def run(self, inputs: FloatArray) -> Mapping[str, FloatArray]:
+    def run(self, inputs: FloatArray, only: Sequence[str] | None = None) -> Mapping[str, FloatArray]:
         with self._request() as request:
             try:
                 outputs = request.infer(inputs, share_inputs=True)
             except RuntimeError as error:
                 raise ModelError(f"the graph does not take {inputs.dtype} {inputs.shape}") from error
-            copied = {name: np.array(outputs[i]) for i, name in enumerate(self._names)}
+            wanted = self.outputs if only is None else only
+            copied = {name: np.array(outputs[self.outputs.index(name)]) for name in wanted}
         return {name: require_finite(name, values) for name, values in copied.items()}
 
 
@@ -158,17 +176,18 @@ class _OnnxRuntime:
         if self._session.get_providers()[0] != provider:
             raise ModelError(f"{provider} is installed but does not start: is there a GPU with its driver?")
         self._input = self._session.get_inputs()[0].name
-        self._names = [output.name for output in self._session.get_outputs()]
+        self.outputs = tuple(output.name for output in self._session.get_outputs())
 
-    def run(self, inputs: FloatArray) -> Mapping[str, FloatArray]:
+    def run(self, inputs: FloatArray, only: Sequence[str] | None = None) -> Mapping[str, FloatArray]:
+        wanted = list(self.outputs if only is None else only)
         try:
-            outputs = self._session.run(self._names, {self._input: inputs})
+            outputs = self._session.run(wanted, {self._input: inputs})
         except Exception as error:  # its exceptions have no common root
             raise ModelError(f"the graph does not take {inputs.dtype} {inputs.shape}") from error
-        return {name: require_finite(name, values) for name, values in zip(self._names, outputs, strict=True)}
+        return {name: require_finite(name, values) for name, values in zip(wanted, outputs, strict=True)}
 
 
-_ENGINES: Final[dict[str, Callable[[bytes, bool], Session]]] = {
+_ENGINES: Final[dict[str, Callable[[bytes, bool], GraphSession]]] = {
     "openvino": lambda graph, many: _OpenVino(graph, many, None),
     "openvino-f32": lambda graph, many: _OpenVino(graph, many, "f32"),
     "openvino-bf16": lambda graph, many: _OpenVino(graph, many, "bf16"),

@@ -31,7 +31,7 @@ def test_maps_are_what_pytorch_grad_cam_finds_by_a_backward_pass(classifier: "to
     torch.manual_seed(5)
     pixels = torch.rand(1, 3, 128, 128) * 2 - 1
     with torch.inference_mode():
-        _, maps = WithMaps(classifier)(pixels)
+        maps = WithMaps(classifier)(pixels).maps
     assert (maps.flatten(2).max(dim=2).values > 0).any(), "a test of zeros would prove nothing"
 
     with GradCAM(classifier, [classifier.features[-1]]) as explainer:
@@ -45,10 +45,12 @@ def test_logits_with_maps_are_the_logits_without(classifier: "torch.nn.Module") 
     pixels = torch.rand(2, 3, 96, 96)
 
     with torch.inference_mode():
-        logits, maps = WithMaps(classifier)(pixels)
+        logits, maps, features, head = WithMaps(classifier)(pixels)
 
     same_numbers(logits, classifier(pixels))
     assert maps.shape == (2, 4, 3, 3)
+    assert features.shape == (2, 1280, 3, 3)
+    assert head.shape == (4, 1280)
     assert (maps >= 0).all()
 
 
@@ -63,22 +65,74 @@ def test_the_sum_of_an_unrectified_map_is_the_logit_without_its_offset(classifie
     same_numbers(raw.sum(dim=(2, 3)), logits - classifier.head.bias)
 
 
-def test_start_weights_in_torchvisions_layout_fill_the_features(classifier: "torch.nn.Module") -> None:
-    from torchvision.models import mobilenet_v2
+def torchvisions(architecture: str, n_classes: int) -> "torch.nn.Module":
+    """The network as torchvision builds it, with random weights."""
+    from torchvision.models import get_model
 
-    start = mobilenet_v2(weights=None, num_classes=1001).state_dict()
-    fresh = build_classifier("mobilenet_v2", 2)
-
-    load_start(fresh, start)
-
-    same_numbers(fresh.features.state_dict()["0.0.weight"], start["features.0.0.weight"])
+    more = {"aux_logits": False, "init_weights": False} if architecture == "inception_v3" else {}
+    torch.manual_seed(7)
+    return get_model(architecture, weights=None, num_classes=n_classes, **more).eval()
 
 
-def test_start_weights_that_do_not_fit_are_refused() -> None:
+def own_head(network: "torch.nn.Module") -> "torch.nn.Linear":
+    return [module for module in network.modules() if isinstance(module, torch.nn.Linear)][-1]
+
+
+@pytest.mark.parametrize("architecture", ["mobilenet_v2", "inception_v3", "resnet50", "densenet121"])
+def test_a_backbone_with_torchvisions_weights_and_head_answers_as_torchvisions_network(architecture: str) -> None:
+    theirs = torchvisions(architecture, 3)
+    ours = build_classifier(architecture, 3).eval()
+    load_start(ours, theirs.state_dict())
+    ours.head.load_state_dict(own_head(theirs).state_dict())
+    pixels = torch.rand(2, 3, 96, 96) * 2 - 1
+
+    with torch.inference_mode():
+        same_numbers(ours(pixels), theirs(pixels), atol=1e-4)
+
+
+def test_vgg16_is_torchvisions_up_to_its_dense_layers() -> None:
+    theirs = torchvisions("vgg16", 3)
+    ours = build_classifier("vgg16", 3).eval()
+    load_start(ours, theirs.state_dict())
+    pixels = torch.rand(1, 3, 64, 64)
+
+    with torch.inference_mode():
+        same_numbers(ours.features(pixels), theirs.features(pixels))
+    assert sum(parameter.numel() for parameter in ours.parameters()) < 15e6
+
+
+def test_a_densenet_published_under_older_names_is_read() -> None:
+    theirs = torchvisions("densenet121", 3).state_dict()
+    older = {key.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): value for key, value in theirs.items()}
+    ours = build_classifier("densenet121", 3)
+
+    load_start(ours, older)
+
+    name = "denseblock1.denselayer1.norm1.weight"
+    assert f"features.{name}" not in older
+    same_numbers(ours.features.state_dict()[name], theirs[f"features.{name}"])
+
+
+def test_shades_of_imagenet_are_what_torchvisions_transform_makes() -> None:
+    from torchvision.transforms.functional import normalize
+
+    square = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
+    seen = build_classifier("resnet50", 2, shades="imagenet").features[0](square / 127.5 - 1)
+
+    same_numbers(seen, normalize(square / 255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), atol=1e-5)
+
+
+@pytest.mark.parametrize("state", [{}, {"features.0.0.weight": torch.zeros(1)}], ids=["nothing", "another shape"])
+def test_start_weights_that_do_not_fit_are_refused(state: dict) -> None:
     with pytest.raises(ModelError, match="do not fit"):
-        load_start(build_classifier("mobilenet_v2", 2), {"features.0.0.weight": torch.zeros(1)})
+        load_start(build_classifier("mobilenet_v2", 2), state)
+
+
+def test_the_weights_of_another_backbone_are_refused() -> None:
+    with pytest.raises(ModelError, match="do not fit"):
+        load_start(build_classifier("vgg16", 2), torchvisions("mobilenet_v2", 2).state_dict())
 
 
 def test_an_unknown_backbone_is_named_beside_those_that_exist() -> None:
-    with pytest.raises(ModelError, match=r"'vgg99'.*mobilenet_v2"):
+    with pytest.raises(ModelError, match=r"'vgg99'.*mobilenet_v2.*vgg16.*densenet121"):
         build_classifier("vgg99", 2)

@@ -1,14 +1,14 @@
-"""The masked loss, the changes, and a whole training of the classifier on drawn chests."""
+"""A whole training of the classifier on drawn chests, and on folders of pictures by class."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from built import build_tiny_set, same_numbers
+from built import build_tiny_set
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 
@@ -16,59 +16,12 @@ from boxray.classification.classify import CamClassifier  # noqa: E402
 from boxray.classification.evaluate import evaluate  # noqa: E402
 from boxray.classification.recipe import ClassificationRecipe  # noqa: E402
 from boxray.classification.release import release  # noqa: E402
-from boxray.classification.train import Change, masked_loss, train  # noqa: E402
+from boxray.classification.train import train  # noqa: E402
 from boxray.core.errors import ModelError, RecipeError  # noqa: E402
 from boxray.core.radiograph import Radiograph  # noqa: E402
 from boxray.data.manifest import Manifest  # noqa: E402
 from boxray.data.split import Split  # noqa: E402
-
-
-def test_what_is_unknown_has_no_gradient_and_no_share_in_the_mean() -> None:
-    logits = torch.tensor([[0.3, -1.0], [0.7, 2.0]], requires_grad=True)
-    targets = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    weights = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-
-    loss = masked_loss(logits, targets, weights, torch.ones(2))
-    loss.backward()
-
-    alone = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], targets[:, 0])
-    same_numbers(loss, alone)
-    assert logits.grad is not None
-    assert (logits.grad[:, 1] == 0).all()
-
-
-def test_a_batch_in_which_nothing_is_known_costs_nothing() -> None:
-    zeros = torch.zeros(2, 3)
-
-    assert masked_loss(torch.ones(2, 3), zeros, zeros, torch.ones(3)) == 0
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 10_000))
-def test_the_target_of_an_unknown_cell_does_not_matter(seed: int) -> None:
-    rng = torch.Generator().manual_seed(seed)
-    logits, weights = torch.randn(5, 3, generator=rng), (torch.rand(5, 3, generator=rng) > 0.5).float()
-    targets = (torch.rand(5, 3, generator=rng) > 0.5).float()
-    turned = torch.where(weights == 0, 1 - targets, targets)
-
-    same_numbers(
-        masked_loss(logits, targets, weights, torch.ones(3)), masked_loss(logits, turned, weights, torch.ones(3))
-    )
-
-
-def test_no_change_leaves_the_square_as_it_is() -> None:
-    square = np.random.default_rng(0).integers(0, 255, (32, 32), dtype=np.uint8)
-
-    assert (Change(degrees=0, scale=1, shift_xy=(0, 0), gain=1).apply(square) == square).all()
-
-
-def test_a_shift_moves_what_is_on_the_left_to_the_right_and_never_mirrors() -> None:
-    square = np.zeros((32, 32), dtype=np.uint8)
-    square[10, 4] = 200
-
-    moved = Change(degrees=0, scale=1, shift_xy=(0.25, 0), gain=1).apply(square)
-
-    assert np.argwhere(moved == 200).tolist() == [[10, 12]]
+from boxray.runs.recipe import load_recipe, recipe_path  # noqa: E402
 
 
 def tiny_recipe(data: Path, **changes: object) -> ClassificationRecipe:
@@ -123,3 +76,81 @@ def test_a_trained_run_becomes_weights_that_answer_without_torch_code(tiny: Mani
 def test_an_unfinished_run_is_not_released(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not finished"):
         release(tmp_path, "tiny", "0", tmp_path / "weights")
+
+
+def image_folder(root: Path, pictures: int = 6) -> Path:
+    """`train|val|test/<class>/`: bright squares in different corners stand for parts of the body."""
+    rng = np.random.default_rng(0)
+    corners = {"abdomen": (0, 0), "chest": (0, 1), "hand": (1, 0), "head": (1, 1)}
+    for part in ("train", "val", "test"):
+        for name, (down, right) in corners.items():
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for number in range(pictures):
+                grey = rng.integers(20, 120, (160, 160), dtype=np.uint8)
+                grey[10 + 75 * down : 75 + 75 * down, 10 + 75 * right : 75 + 75 * right] += 120
+                assert cv2.imwrite(str(folder / f"{part}{name}{number}.png"), grey)
+    return root
+
+
+@pytest.fixture(scope="module")
+def organs(tmp_path_factory: pytest.TempPathFactory) -> ClassificationRecipe:
+    """The recipe on the bench, made small, on a folder of four classes."""
+    root = tmp_path_factory.mktemp("organs")
+    overrides = [f"image_folder.folder={image_folder(root / 'raw')}", f"data={root / 'built'}"]
+    small = ["side_px=64", "batch=8", "head_epochs=8", "epochs=1", "head_lr=0.01", "flip=false", "clahe.tiles=2"]
+    return load_recipe(ClassificationRecipe, recipe_path("classification", "organs"), overrides + small)
+
+
+def test_a_folder_of_pictures_by_class_is_trained_on_and_its_parts_are_kept(
+    organs: ClassificationRecipe, tmp_path: Path
+) -> None:
+    run = train(organs, "organs", runs=tmp_path / "runs")
+    classifier = CamClassifier.load(release(run.folder, "organs", "0", tmp_path / "weights"))
+    manifest = Manifest.load(organs.data)
+
+    assert manifest.images.groupby(["split"], observed=True).size().to_dict() == {"train": 24, "val": 24, "test": 24}
+    for picture in manifest.part(Split.TEST).images["picture"][:4]:
+        scores = classifier.classify(manifest.radiograph(picture)).scores
+        assert sum(scores.values()) == pytest.approx(1)
+    assert len(set(classifier.card.calibration.values())) == 1, "one temperature for all classes"
+
+
+def test_pictures_with_sides_are_not_mirrored(tiny: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="sides count"):
+        train(tiny_recipe(tiny.folder, flip=True), "tiny", runs=tmp_path)
+
+
+def test_a_training_without_clahe_is_released_without(tiny: Manifest, tmp_path: Path) -> None:
+    run = train(tiny_recipe(tiny.folder, clahe=None), "tiny", runs=tmp_path / "runs")
+
+    card = release(run.folder, "tiny", "0", tmp_path / "weights")
+
+    assert CamClassifier.load(card).card.clahe is None
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_last_epoch(tiny: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"epoch 2 is not finite.*smaller learning rate"):
+        train(tiny_recipe(tiny.folder, lr=1e30, epochs=2), "tiny", runs=tmp_path)
+
+    (folder,) = (tmp_path / "classification").iterdir()
+    assert [path.name for path in folder.glob("*.safetensors")] == ["epoch-1.safetensors"]
+    assert not (folder / "squares.npy").exists()
+
+
+def test_what_is_unknown_counts_as_absent_only_where_partial_labels_are_off(tiny: Manifest, tmp_path: Path) -> None:
+    manifest = Manifest.load(tiny.folder)
+    absent = manifest.images["presence_fluid"] == "absent"
+    manifest.images.loc[absent, "presence_fluid"] = "unknown"
+    unknown = replace(manifest, folder=tmp_path / "set")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "images").symlink_to(tiny.folder / "images")
+    unknown.save({})
+
+    on, off = (
+        train(tiny_recipe(unknown.folder, partial_labels=partial), "tiny", runs=tmp_path / "runs")
+        for partial in (True, False)
+    )
+
+    trained = [json.loads((run.folder / "trained.json").read_text())["findings"] for run in (on, off)]
+    assert trained == [["heart"], ["fluid", "heart"]]

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import _SigmoidCalibration
+from sklearn.metrics import log_loss
 
-from boxray.core.calibration import SMALLEST_SLOPE, Scale, fit_scale, logit, sigmoid
+from boxray.core.calibration import SMALLEST_SLOPE, Scale, fit_scale, fit_temperature, logit, sigmoid
 
 
 def scores(seed: int, n: int = 60, share: float = 0.4) -> tuple[np.ndarray, np.ndarray]:
@@ -113,3 +114,24 @@ def test_the_scale_as_made_changes_no_digit() -> None:
 
     np.testing.assert_array_equal(Scale().of_scores(raw), raw)
     assert Scale().score_of(0.1) == 0.1
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 1000), st.floats(0.2, 5))
+def test_no_temperature_near_it_makes_the_classes_likelier(seed: int, overconfident: float) -> None:
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(0, 4, 60)
+    logits = overconfident * (rng.normal(size=(60, 4)) + 1.5 * np.eye(4)[classes])
+
+    def loss(slope: float) -> float:
+        shares = np.exp(slope * logits)
+        return log_loss(classes, shares / shares.sum(axis=1, keepdims=True), labels=range(4))
+
+    slope = fit_temperature(logits, classes)
+
+    assert loss(slope) <= min(loss(slope * 0.97), loss(slope * 1.03), loss(1.0)) + 1e-12
+
+
+def test_a_temperature_needs_an_image() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        fit_temperature(np.zeros((0, 3)), np.zeros(0, dtype=int))

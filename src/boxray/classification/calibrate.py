@@ -1,10 +1,88 @@
-"""From probabilities to thresholds, on the validation part; probabilities are made in `boxray.core.calibration`."""
+"""From logits to probabilities and thresholds, on the validation part."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from boxray.classification.classify import CamClassifier
+from boxray.classification.targets import targets_and_weights
+from boxray.core.ahead import in_order
 from boxray.core.arrays import BoolArray, FloatArray
+from boxray.core.calibration import fit_scale, fit_temperature
+from boxray.data.manifest import Manifest
+from boxray.weights import OperatingPoint
+
+FEWEST_POSITIVES = 8
+"""With fewer positives in the validation part nothing is calibrated on them."""
+
+Calibration = dict[str, tuple[float, float]]
+"""Finding -> slope and offset of its logit."""
+
+
+def calibrate(classifier: CamClassifier, manifest: Manifest) -> tuple[Calibration, dict[str, OperatingPoint]]:
+    """Slope, offset and threshold per assessed finding, from images where the finding is known.
+
+    Findings side by side have a slope and an offset each (Platt, 1999); classes that exclude each other share one
+    slope (temperature). An absence that a card only assumes counts here: without it, tuberculosis would have no
+    negative. Findings with too few examples keep the network's own score, and their card says so.
+    """
+
+    def logits_of(picture: str) -> FloatArray:
+        return classifier.raw(manifest.radiograph(picture))[0]
+
+    threads = classifier.session.lanes + 1
+    n_findings = len(manifest.label_space)
+    logits = np.array(list(in_order(logits_of, manifest.images["picture"], threads=threads))).reshape(-1, n_findings)
+    targets, weights = targets_and_weights(manifest, 1.0)
+    there, known = targets == 1, weights > 0
+    fit = _one_slope if manifest.label_space.exclusive else _slopes_and_offsets
+    calibration = fit(logits, there, known, classifier.assessed, manifest.label_space.keys)
+    fitted = CamClassifier(
+        classifier.card.model_copy(update={"calibration": calibration}), classifier.session, classifier.label_space
+    )
+    scores = fitted.probabilities(logits)
+    points = {}
+    for finding in classifier.assessed:
+        index = manifest.label_space.index(finding)
+        counted = known[:, index]
+        points[finding] = _point(scores[counted, index], there[counted, index])
+    return calibration, points
+
+
+def _slopes_and_offsets(
+    logits: FloatArray, there: BoolArray, known: BoolArray, assessed: tuple[str, ...], keys: tuple[str, ...]
+) -> Calibration:
+    calibration = {}
+    for finding in assessed:
+        index = keys.index(finding)
+        counted = known[:, index]
+        values, truth = logits[counted, index].astype(np.float64), there[counted, index]
+        if not _enough(truth):
+            calibration[finding] = (1.0, 0.0)
+            continue
+        fitted = fit_scale(values, truth)
+        calibration[finding] = (round(fitted.slope, 4), round(fitted.offset, 4))
+    return calibration
+
+
+def _one_slope(
+    logits: FloatArray, there: BoolArray, known: BoolArray, assessed: tuple[str, ...], keys: tuple[str, ...]
+) -> Calibration:
+    """Of every class of the label space, as one softmax goes over all of them."""
+    one = (there & known).sum(axis=1) == 1
+    slope = round(fit_temperature(logits[one], there[one].argmax(axis=1)), 4) if one.any() and assessed else 1.0
+    return dict.fromkeys(keys, (slope, 0.0))
+
+
+def _point(scores: FloatArray, there: BoolArray) -> OperatingPoint:
+    seen = f"{int(there.sum())} positives and {int((~there).sum())} negatives of the validation part"
+    if not _enough(there):
+        return OperatingPoint(threshold=0.5, chosen=f"not chosen: {seen} are too few")
+    return OperatingPoint(threshold=round(youden_threshold(scores, there), 4), chosen=f"Youden's index on {seen}")
+
+
+def _enough(there: BoolArray) -> bool:
+    return bool(min(there.sum(), (~there).sum()) >= FEWEST_POSITIVES)
 
 
 def youden_threshold(scores: FloatArray, there: BoolArray) -> float:

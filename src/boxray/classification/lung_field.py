@@ -12,6 +12,8 @@ from boxray.core.frames import Letterbox, Size
 from boxray.core.lungs import LungField
 from boxray.imaging.letterbox import from_letterbox
 
+LUNGS: Final = "lungs"
+"""Name of the output."""
 RIGHT, LEFT = 0, 1
 """Channels of the output."""
 SMALLEST_SHARE: Final = 0.01

@@ -9,18 +9,21 @@ from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.frames import Letterbox
 from boxray.core.radiograph import Radiograph
 from boxray.imaging.clahe import equalise_shades
+from boxray.runs.recipe import Clahe
 
 
-def equalized_square(rad: Radiograph, letterbox: Letterbox, clip: float, tiles: int) -> ByteArray:
+def equalized_square(rad: Radiograph, letterbox: Letterbox, clahe: Clahe | None) -> ByteArray:
     """Grey square of shape ``(S, S)``, uint8: the radiograph at its place, black around it.
 
-    CLAHE comes after shrinking, so that its tiles hold the same anatomy at any resolution of the file.
+    CLAHE comes after shrinking, so that its tiles hold the same anatomy at any resolution of the file; None leaves
+    the shades as they are.
     """
     width, height = letterbox.inner_wh
     shrinks = width < rad.pixels.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     inner = cv2.resize(np.round(rad.pixels * 255).astype(np.uint8), (width, height), interpolation=method)
-    inner = equalise_shades(inner, clip, tiles)
+    if clahe is not None:
+        inner = equalise_shades(inner, clahe.clip, clahe.tiles)
     square = np.zeros((letterbox.side_px, letterbox.side_px), dtype=np.uint8)
     square[letterbox.top : letterbox.top + height, letterbox.left : letterbox.left + width] = inner
     return square

@@ -2,32 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from boxray.runs.recipe import Clahe, FilePath, StrictModel
+
+Architecture = Literal["mobilenet_v2", "vgg16", "inception_v3", "resnet50", "densenet121"]
+
+Shades = Literal["symmetric", "imagenet"]
+"""What start weights were trained on: shades in [-1, 1], or mean 0 and deviation 1 on ImageNet as torchvision's."""
+
+SIDE_PX: Final = MappingProxyType(
+    {"mobilenet_v2": 224, "vgg16": 224, "inception_v3": 299, "resnet50": 224, "densenet121": 224}
+)
+"""The square that each backbone was designed for."""
+
+
+class ImageFolder(StrictModel):
+    """Pictures sorted into folders by class, to be built into the recipe's data set before the training."""
+
+    folder: FilePath
+    """Holds ``<class>/`` or ``train|val|test/<class>/``."""
+    card: str
+    """Says what the folders' names mean: a name of data/cards."""
+    label_space: str
+    """A name of data/label_spaces, or a YAML file."""
 
 
 class ClassificationRecipe(StrictModel):
     """Everything that decides what comes out. Two stages: the new head alone, then all layers."""
 
-    architecture: Literal["mobilenet_v2"] = "mobilenet_v2"
+    architecture: Architecture = "mobilenet_v2"
     start: FilePath | None = None
     """Safetensors in torchvision's layout; None starts from random weights."""
+    shades: Shades = "symmetric"
     data: FilePath
-    side_px: int = Field(default=320, ge=64, multiple_of=32)
-    clahe: Clahe = Clahe()
+    """Folder of a built data set."""
+    image_folder: ImageFolder | None = None
+    """Where `data` is built from first; None takes it as it is."""
+    side_px: int = Field(ge=64)
+    """Side of the square; left out, that of the backbone's designers."""
+    clahe: Clahe | None = Clahe()
+    """null leaves the shades as they are."""
     frozen_blocks: int = Field(default=0, ge=0)
     """The first blocks of the backbone that keep the start weights in both stages."""
-    head_epochs: int = Field(default=2, ge=0)
-    epochs: int = Field(default=5, ge=0)
-    head_lr: float = Field(default=0.002, gt=0)
-    lr: float = Field(default=0.0003, gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
+    head_epochs: int = Field(default=5, ge=0)
+    epochs: int = Field(default=10, ge=0)
+    head_lr: float = Field(default=1e-3, gt=0)
+    lr: float = Field(default=1e-5, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     batch: int = Field(default=16, ge=1)
     seed: int = 0
     device: str = "cpu"
+    partial_labels: bool = True
+    """off: what is unknown counts as absent, as where findings are learned from a table of ones and zeros."""
     assumption_weight: float = Field(default=0.5, ge=0, le=1)
     """Weight of a negative where a card only assumes that a finding is absent."""
     at_most: dict[str, int] = Field(default_factory=dict)
@@ -36,3 +66,12 @@ class ClassificationRecipe(StrictModel):
     scale: float = Field(default=0.12, ge=0, lt=1)
     degrees: float = Field(default=7.0, ge=0, le=20)
     translate: float = Field(default=0.05, ge=0, le=0.5)
+    flip: bool = False
+    """Mirror every other picture; only in a label space of which a mirrored picture is still one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_designers_side(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or "side_px" in content:
+            return content
+        return {**content, "side_px": SIDE_PX.get(content.get("architecture", "mobilenet_v2"), 224)}

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from numpy.random import Generator
 from torch import nn
 
 from boxray.classification.backbones import PooledClassifier, build_classifier, load_start
+from boxray.classification.change import draw_change
+from boxray.classification.folder import build_from_folder
+from boxray.classification.loss import exclusive_loss, masked_loss, positive_balance
 from boxray.classification.preprocess import equalized_square, network_input
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.classification.targets import targets_and_weights, trained_findings
+from boxray.core.ahead import cores, in_order
 from boxray.core.arrays import ByteArray, FloatArray
-from boxray.core.errors import DataError
+from boxray.core.errors import DataError, ModelError, RecipeError
+from boxray.core.findings import LabelSpace
 from boxray.core.frames import Letterbox
 from boxray.data.draw import draw_at_most
 from boxray.data.manifest import Manifest
@@ -31,12 +35,17 @@ WEIGHTS = "classifier.safetensors"
 LOG = logging.getLogger(__name__)
 
 
+SQUARES = "squares.npy"
+"""Lies in the run folder while it trains."""
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
 @dataclass(frozen=True, slots=True)
 class Taught:
     """What is shown to the network: squares, targets and their weights, in the manifest's order."""
 
     squares: ByteArray
-    """Shape ``(N, S, S)``."""
+    """Shape ``(N, S, S)``; on disk, of which only what is looked at takes memory."""
     targets: FloatArray
     """Shape ``(N, F)``, 0 or 1."""
     weights: FloatArray
@@ -50,36 +59,54 @@ def train(
     resume: bool = False,
     runs: Path = Path("runs"),
     threads: int | None = None,
+    progress: Callable[[int], None] = lambda _images: None,
 ) -> Run:
     """Run both stages and leave `classifier.safetensors` in the run folder.
 
     A checkpoint is written whole after every epoch; ``resume=True`` goes on after the last one.
 
+    Args:
+        recipe: What is asked for.
+        recipe_name: Stands in the name of the run folder.
+        resume: Go on with the newest run of this recipe on this data.
+        runs: Where run folders lie.
+        threads: Of the processor; None means all cores.
+        progress: Called with the number of images shown since the last call.
+
     Raises:
         DataError: If no finding has both a positive and a negative in the training part.
-        RecipeError: If there is nothing to resume.
+        ModelError: If the loss is not finite, or start weights do not fit.
+        RecipeError: If there is nothing to resume, or pictures are to be mirrored that have sides.
     """
+    if recipe.image_folder is not None:
+        build_from_folder(recipe.image_folder, recipe.data)
     manifest = Manifest.load(recipe.data)
+    _require_mirrored(recipe, manifest.label_space)
     fingerprint = manifest.fingerprint
     run = (latest_run if resume else start_run)("classification", recipe_name, recipe, fingerprint, runs)
     torch.set_num_threads(threads or os.cpu_count() or 1)
     torch.manual_seed(recipe.seed)  # for the new head
     part = draw_at_most(manifest.part(Split.TRAIN), recipe.at_most, recipe.seed)
-    taught = prepare(part, recipe)
-    findings = trained_findings(taught.targets, taught.weights, part.label_space.keys)
+    targets, weights = targets_and_weights(part, recipe.assumption_weight, unknown_is_absent=not recipe.partial_labels)
+    findings = trained_findings(targets, weights, part.label_space.keys)
     if not findings:
         raise DataError("no finding has both a positive and a negative in the training part")
-    classifier = build_classifier(recipe.architecture, len(part.label_space))
+    classifier = build_classifier(recipe.architecture, len(part.label_space), shades=recipe.shades)
     if recipe.start is not None:
         load_start(classifier, read_tensors(recipe.start))
     classifier.to(recipe.device).to(memory_format=torch.channels_last)
-    balance = positive_balance(taught)
-    for epoch in _epochs_to_run(classifier, recipe, run.folder):
-        loss = _one_epoch(classifier, epoch, taught, balance, recipe)
-        _save_epoch(classifier, run.folder, epoch.number)
-        LOG.info("epoch %d: loss %.4f", epoch.number, loss)
+    squares = run.folder / SQUARES
+    try:
+        taught = Taught(prepare(part, recipe, squares), targets, weights)
+        loss = exclusive_loss if part.label_space.exclusive else masked_loss
+        for epoch in _epochs_to_run(classifier, recipe, run.folder):
+            mean = _one_epoch(classifier, epoch, taught, loss, recipe, progress)
+            _save_epoch(classifier, run.folder, epoch.number)
+            LOG.info("epoch %d: loss %.4f", epoch.number, mean)
+    finally:
+        squares.unlink(missing_ok=True)
     write_tensors(classifier.state_dict(), run.folder / WEIGHTS)
-    positives = ((taught.targets == 1) & (taught.weights > 0)).sum(axis=0).tolist()
+    positives = ((targets == 1) & (weights > 0)).sum(axis=0).tolist()
     trained = {
         "label_space": part.label_space.to_mapping(),
         "findings": list(findings),
@@ -92,37 +119,27 @@ def train(
     return run
 
 
-def prepare(manifest: Manifest, recipe: ClassificationRecipe) -> Taught:
-    """Decode and equalize every picture once; grey squares of 320 px take 0.1 MB each."""
-    squares = np.empty((len(manifest.images), recipe.side_px, recipe.side_px), dtype=np.uint8)
-    for index, picture in enumerate(manifest.images["picture"]):
+def prepare(manifest: Manifest, recipe: ClassificationRecipe, path: Path) -> ByteArray:
+    """Decode and equalize every picture once into a file of shape ``(N, S, S)``, uint8: 0.1 MB for each of 320 px."""
+    side_px, clahe = recipe.side_px, recipe.clahe
+
+    def square(picture: str) -> ByteArray:
         rad = manifest.radiograph(picture)
-        letterbox = Letterbox.fit(rad.size_wh, recipe.side_px)
-        squares[index] = equalized_square(rad, letterbox, recipe.clahe.clip, recipe.clahe.tiles)
-    targets, weights = targets_and_weights(manifest, recipe.assumption_weight)
-    return Taught(squares, targets, weights)
+        return equalized_square(rad, Letterbox.fit(rad.size_wh, side_px), clahe)
+
+    shape = (len(manifest.images), side_px, side_px)
+    squares = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    for index, one in enumerate(in_order(square, manifest.images["picture"], threads=cores())):
+        squares[index] = one
+    return squares
 
 
-def positive_balance(taught: Taught) -> FloatArray:
-    """Shape ``(F,)``: weight of a positive, the square root of negatives over positives, at most 10."""
-    positives = (taught.targets * taught.weights).sum(axis=0)
-    negatives = ((1 - taught.targets) * taught.weights).sum(axis=0)
-    ratio = np.divide(negatives, positives, out=np.ones_like(positives), where=positives > 0)
-    balance: FloatArray = np.sqrt(ratio).clip(1, 10)
-    return balance
-
-
-def masked_loss(
-    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, balance: torch.Tensor
-) -> torch.Tensor:
-    """Mean over findings of the weighted cross entropy; unknown has no loss and no share in the mean.
-
-    All of shape ``(B, F)`` but `balance`, ``(F,)``. A batch in which nothing is known gives 0.
-    """
-    losses = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none", pos_weight=balance)
-    known = weights.sum(dim=0)
-    per_finding = (losses * weights).sum(dim=0) / known.clamp(min=1e-6)
-    return per_finding.sum() / (known > 0).sum().clamp(min=1)
+def _require_mirrored(recipe: ClassificationRecipe, space: LabelSpace) -> None:
+    if recipe.flip and not space.mirrored:
+        raise RecipeError(
+            f"flip: true, but a mirrored picture is none of {space.name!r}: sides count there; leave flip out, or say "
+            "`mirrored: true` in the label space if they do not"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +173,19 @@ def _let_learn(classifier: PooledClassifier, recipe: ClassificationRecipe, *, on
 
 
 def _one_epoch(
-    classifier: PooledClassifier, epoch: _Epoch, taught: Taught, balance: FloatArray, recipe: ClassificationRecipe
+    classifier: PooledClassifier,
+    epoch: _Epoch,
+    taught: Taught,
+    loss_of: Loss,
+    recipe: ClassificationRecipe,
+    progress: Callable[[int], None],
 ) -> float:
     # A fresh optimizer and seed an epoch: a run that was cut off and goes on ends with the very same weights.
     rng = np.random.default_rng([recipe.seed, epoch.number])
     torch.manual_seed(int(rng.integers(2**31)))
     learning = _let_learn(classifier, recipe, only_head=epoch.only_head)
     optimizer = torch.optim.AdamW(learning, lr=epoch.lr, weight_decay=recipe.weight_decay)
+    balance = torch.from_numpy(positive_balance(taught.targets, taught.weights).astype(np.float32)).to(recipe.device)
     order = rng.permutation(len(taught.squares))
     total = 0.0
     for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
@@ -171,47 +194,16 @@ def _one_epoch(
         pixels = torch.from_numpy(network_input(squares)).to(recipe.device)  # (B, 3, S, S)
         pixels = pixels.contiguous(memory_format=torch.channels_last)  # on a CPU half as fast again
         logits = classifier(pixels)  # (B, F)
-        loss = masked_loss(
-            logits,
-            torch.from_numpy(taught.targets[chosen]).to(recipe.device),
-            torch.from_numpy(taught.weights[chosen]).to(recipe.device),
-            torch.from_numpy(balance.astype(np.float32)).to(recipe.device),
-        )
+        targets, weights = (torch.from_numpy(of[chosen]).to(recipe.device) for of in (taught.targets, taught.weights))
+        loss = loss_of(logits, targets, weights, balance)
+        if not math.isfinite(loss.item()):
+            raise ModelError(f"the loss of epoch {epoch.number} is not finite; take a smaller learning rate")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
-        total += float(loss.detach())
+        total += loss.item()
+        progress(len(chosen))
     return total / max(1, len(order) // recipe.batch)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What happens to one square: turned, scaled, shifted, brightened. Never flipped: the heart has a side."""
-
-    degrees: float
-    scale: float
-    shift_xy: tuple[float, float]
-    gain: float
-
-    def apply(self, square: ByteArray) -> ByteArray:
-        """Same shape, same type; what comes in from outside is black."""
-        side = square.shape[0]
-        matrix = cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), self.degrees, self.scale)
-        matrix[:, 2] += np.array(self.shift_xy) * side
-        moved = cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR)
-        changed: ByteArray = cv2.convertScaleAbs(moved, alpha=self.gain)
-        return changed
-
-
-def draw_change(rng: Generator, recipe: ClassificationRecipe) -> Change:
-    """Decides, without seeing a pixel."""
-    shift = rng.uniform(-recipe.translate, recipe.translate, size=2)
-    return Change(
-        degrees=rng.uniform(-recipe.degrees, recipe.degrees),
-        scale=1 + rng.uniform(-recipe.scale, recipe.scale),
-        shift_xy=(float(shift[0]), float(shift[1])),
-        gain=1 + rng.uniform(-recipe.brightness, recipe.brightness),
-    )
 
 
 def _save_epoch(classifier: PooledClassifier, folder: Path, epoch: int) -> None:

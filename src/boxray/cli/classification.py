@@ -9,9 +9,9 @@ import typer
 
 from boxray.classification.classify import CamClassifier
 from boxray.classification.evaluate import evaluate as evaluate_classifier
-from boxray.classification.recipe import ClassificationRecipe
+from boxray.classification.recipe import SIDE_PX, ClassificationRecipe
 from boxray.cli import lungs
-from boxray.cli.show import progress_bar
+from boxray.cli.show import progress_bar, steps
 from boxray.cli.training import (
     DataFolder,
     Overrides,
@@ -22,7 +22,7 @@ from boxray.cli.training import (
     WithAssumed,
     print_results,
 )
-from boxray.core.errors import MissingExtra
+from boxray.core.errors import MissingExtra, RecipeError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.runs.recipe import load_recipe, recipe_path
@@ -40,7 +40,26 @@ def train(recipe: RecipeName, overrides: Overrides = None, resume: Resume = Fals
         from boxray.classification.train import train as train_classifier
     except ImportError as error:
         raise MissingExtra("training a classifier", "train") from error
-    print(train_classifier(asked, path.stem, resume=resume, threads=threads).folder)
+    with progress_bar("training, images", None) as progress:
+        run = train_classifier(asked, path.stem, resume=resume, threads=threads, progress=steps(progress))
+    print(run.folder)
+
+
+@app.command()
+def download(
+    architecture: Annotated[str, typer.Argument(help="Which backbone: mobilenet_v2, vgg16, inception_v3, …")],
+    out: Annotated[Path, typer.Option(help="Folder for NAME.safetensors.")] = Path("data/raw/weights"),
+) -> None:
+    """Fetch torchvision's ImageNet weights to start from; a recipe takes them as start=FILE shades=imagenet."""
+    if architecture not in SIDE_PX:
+        raise RecipeError(f"there is no backbone {architecture!r}; there are: {', '.join(SIDE_PX)}")
+    try:
+        from boxray.classification.start import address_of, fetch_start
+    except ImportError as error:
+        raise MissingExtra("start weights", "train") from error
+    with progress_bar("fetching", None):
+        path = fetch_start(address_of(architecture), out / f"{architecture}.safetensors")  # type: ignore[arg-type]
+    print(path)
 
 
 @app.command()

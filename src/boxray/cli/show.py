@@ -38,9 +38,9 @@ def progress_bar(what: str, total: int | None) -> Iterator[Progress]:
         yield progress
 
 
-def steps(progress: Progress) -> Callable[[], None]:
-    """What moves the bar of `progress_bar` on by one."""
-    return lambda: progress.advance(TaskID(0))
+def steps(progress: Progress) -> Callable[..., None]:
+    """What moves the bar of `progress_bar` on by one, or by the number that it is called with."""
+    return lambda number=1: progress.advance(TaskID(0), number)
 
 
 def line_of(reading: Reading, label_space: LabelSpace) -> str:

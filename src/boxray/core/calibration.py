@@ -1,4 +1,4 @@
-"""From a network's score to a probability: the logit, sloped and shifted (Platt, 1999)."""
+"""From a network's score to a probability: the logit, sloped and shifted (Platt, 1999), or a temperature."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import isfinite
 
 import numpy as np
 
-from boxray.core.arrays import BoolArray, FloatArray
+from boxray.core.arrays import BoolArray, FloatArray, IntArray
 
 SMALLEST_SLOPE = 1e-3
 """A fit keeps its slope above 0, so that the order of scores never turns."""
@@ -89,6 +89,38 @@ def fit_scale(logits: FloatArray, there: BoolArray, rounds: int = 100) -> Scale:
         slope = SMALLEST_SLOPE
         (offset,) = _newton(constant[:, None], slope * logits, targets, (start,), rounds)
     return Scale(slope, offset)
+
+
+def fit_temperature(logits: FloatArray, classes: IntArray, rounds: int = 60) -> float:
+    """The slope of all logits under which the classes that are there are most likely under a softmax.
+
+    Args:
+        logits: Shape ``(N, K)``, finite.
+        classes: Shape ``(N,)``: the class of each image.
+        rounds: Halvings of the interval from 0.001 to 1000, on a logarithmic scale.
+
+    Returns:
+        One over the temperature; an end of the interval where every image, or none, is told right.
+
+    Raises:
+        ValueError: Without images.
+
+    Source: Guo et al., 2017, On calibration of modern neural networks, section 4.2. The likelihood is concave in the
+    slope, so its derivative changes sign once.
+    """
+    if not len(classes):
+        raise ValueError("a temperature is fitted to at least one image, got none")
+    logits = np.asarray(logits, dtype=np.float64)
+    logits = logits - logits.max(axis=1, keepdims=True)
+    own = logits[np.arange(len(classes)), classes]
+    low, high = np.log(SMALLEST_SLOPE), -np.log(SMALLEST_SLOPE)
+    for _ in range(rounds):
+        middle = (low + high) / 2
+        shares = np.exp(np.exp(middle) * logits)
+        shares /= shares.sum(axis=1, keepdims=True)
+        too_steep = ((shares * logits).sum(axis=1) - own).mean() > 0
+        low, high = (low, middle) if too_steep else (middle, high)
+    return float(np.exp((low + high) / 2))
 
 
 def _newton(

@@ -57,6 +57,8 @@ class LabelSpace:
     findings: tuple[Finding, ...]
     exclusive: bool = False
     """Whether an image is of one class only, so that a class that is there rules out the others."""
+    mirrored: bool = False
+    """Whether a picture that is mirrored from side to side is still what it was: an organ is, a chest is not."""
 
     def __post_init__(self) -> None:
         keys = [finding.key for finding in self.findings]
@@ -121,6 +123,7 @@ class LabelSpace:
             "name": self.name,
             "findings": [_plain(finding) for finding in self.findings],
             "exclusive": self.exclusive,
+            "mirrored": self.mirrored,
         }
 
     @classmethod
@@ -131,12 +134,17 @@ class LabelSpace:
             ValueError: If a key is unknown or missing, or a value is none that can stand there.
         """
         try:
-            exclusive = mapping.get("exclusive", False)
-            if not isinstance(exclusive, bool):
-                raise ValueError(f"'exclusive' is true or false, got {exclusive!r}")  # noqa: TRY004 - told as all others
-            return cls(str(mapping["name"]), tuple(_finding(row) for row in mapping["findings"]), exclusive)
+            exclusive, mirrored = (_flag(mapping, name) for name in ("exclusive", "mirrored"))
+            return cls(str(mapping["name"]), tuple(_finding(row) for row in mapping["findings"]), exclusive, mirrored)
         except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"not a label space, which has a name and findings: {error}") from error
+
+
+def _flag(mapping: Mapping[str, Any], name: str) -> bool:
+    value = mapping.get(name, False)
+    if not isinstance(value, bool):
+        raise ValueError(f"{name!r} is true or false, got {value!r}")  # noqa: TRY004 - told as all others
+    return value
 
 
 def members(finding: Finding) -> tuple[str, ...]:

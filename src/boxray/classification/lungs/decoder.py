@@ -106,18 +106,17 @@ class Hybrid(nn.Module):
 
 
 class WithLungs(nn.Module):
-    """What is released: logits and maps as without the decoder, and the lungs, in one pass."""
+    """What is released: what is released without the decoder, and the lungs, in one pass."""
 
     def __init__(self, hybrid: Hybrid) -> None:
         super().__init__()
         self.hybrid = hybrid
         self.with_maps = WithMaps(hybrid.classifier)
 
-    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """``(B, 3, S, S)`` to logits ``(B, F)``, maps ``(B, F, h, w)``, probabilities of lungs ``(B, 2, H, W)``."""
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """``(B, 3, S, S)`` to all of `GraphOutputs`, and last the lungs' probabilities ``(B, 2, h, w)``."""
         found = self.hybrid.at_levels(pixels)
-        logits, maps = self.with_maps.of_features(found[-1])
-        return logits, maps, torch.sigmoid(self.hybrid.decoder(found))
+        return (*self.with_maps.of_features(found[-1]), torch.sigmoid(self.hybrid.decoder(found)))
 
 
 def build_hybrid(classifier: PooledClassifier, width: int, side_px: int) -> Hybrid:

@@ -11,26 +11,28 @@ import numpy as np
 import torch
 import yaml
 
-from boxray.classification.backbones import build_classifier
+from boxray.classification.backbones import GraphOutputs
+from boxray.classification.calibrate import calibrate
 from boxray.classification.classify import CamClassifier
+from boxray.classification.lung_field import LUNGS
 from boxray.classification.lungs.decoder import Hybrid, WithLungs, build_hybrid
 from boxray.classification.lungs.evaluate import evaluate_lungs
 from boxray.classification.lungs.recipe import LungRecipe
-from boxray.classification.lungs.train import LUNGS, WEIGHTS
-from boxray.classification.release import calibrate
+from boxray.classification.lungs.train import TRAINED, WEIGHTS, its_recipe, untrained
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.tensors import read_tensors, write_graph, write_tensors
 from boxray.weights import ModelCard, Provenance, load_card, save_card
 
+OUTPUTS: Final = (*GraphOutputs._fields, LUNGS)
 THRESHOLDS: Final = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
 
 
 def release_lungs(run: Path, name: str, version: str, out: Path) -> Path:
     """Write `<name>.onnx`, `<name>.safetensors`, `<name>.lungs.safetensors` (float16 both) and `<name>.json`.
 
-    The graph gives `logits`, `maps` and `lungs`; from which probability on a place is lung is chosen on the validation
+    The graph gives what the classifier gives and `lungs`; from which probability on a place is lung is chosen on the validation
     part of the lungs' data. Where the backbone stayed as it was, calibration and operating points are those of the
     classifier that it began with; after joint training they are made anew.
 
@@ -43,14 +45,14 @@ def release_lungs(run: Path, name: str, version: str, out: Path) -> Path:
     if not (run / WEIGHTS).is_file():
         raise ModelError(f"run {run.name} has no {WEIGHTS}: it is not finished; go on with it by --resume")
     recipe = LungRecipe.model_validate(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
-    trained_on = Provenance.model_validate(json.loads((run / LUNGS).read_text(encoding="utf-8")))
+    trained_on = Provenance.model_validate(json.loads((run / TRAINED).read_text(encoding="utf-8")))
     before, _ = load_card(recipe.classifier, check=".safetensors")
-    network = build_hybrid(build_classifier(before.architecture, len(before.space)), recipe.width, before.side_px)
+    network = build_hybrid(untrained(before, its_recipe(before, recipe)), recipe.width, before.side_px)
     network.load_state_dict(read_tensors(run / WEIGHTS))
     out.mkdir(parents=True, exist_ok=True)
     _write_rounded(network, out, name)
     with_lungs = WithLungs(network).eval()
-    write_graph(with_lungs, before.side_px, ["logits", "maps", "lungs"], out / f"{name}.onnx")
+    write_graph(with_lungs, before.side_px, OUTPUTS, out / f"{name}.onnx")
     card = before.model_copy(update={"name": name, "version": version, "lungs": trained_on})
     path = _checked(save_card(card, out), with_lungs)
     card = card.model_copy(update={"lungs_from": best_threshold(path, Manifest.load(recipe.data).part(Split.VAL))})
@@ -103,6 +105,6 @@ def _require_parity(card: ModelCard, classifier: CamClassifier, network: WithLun
     ours = classifier.session.run(noise)
     with torch.inference_mode():
         theirs = network(torch.from_numpy(noise))
-    for name, values in zip(("logits", "maps", "lungs"), theirs, strict=True):
+    for name, values in zip(OUTPUTS, theirs, strict=True):
         if not np.allclose(ours[name], values.numpy(), atol=0.02):
             raise ModelError(f"the exported graph does not answer as the network does in {name!r}; do not release it")

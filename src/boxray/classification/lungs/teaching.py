@@ -10,9 +10,9 @@ from typing import Final
 import cv2
 import numpy as np
 
+from boxray.classification.change import Change
 from boxray.classification.lung_field import LEFT, RIGHT
 from boxray.classification.preprocess import equalized_square
-from boxray.classification.train import Change
 from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.errors import DataError
 from boxray.core.frames import Letterbox, ScaleShift
@@ -52,7 +52,9 @@ class LungExample:
         return LungExample(upright.apply(self.square), boxes, masks)
 
 
-def lung_examples(manifest: Manifest, side_px: int, clahe: Clahe, masks: Path | None = None) -> list[LungExample]:
+def lung_examples(
+    manifest: Manifest, side_px: int, clahe: Clahe | None, masks: Path | None = None
+) -> list[LungExample]:
     """Every image of which the box of a lung is known, or both masks are.
 
     Args:
@@ -76,7 +78,7 @@ def lung_examples(manifest: Manifest, side_px: int, clahe: Clahe, masks: Path | 
         letterbox = Letterbox.fit(rad.size_wh, side_px)
         boxes = letterbox.to_square.apply(boxes_of.get(row.image_id, np.full((2, 4), np.nan))) / side_px
         inside = None if both is None else np.stack([_in_square(mask, letterbox) for mask in both])
-        examples.append(LungExample(equalized_square(rad, letterbox, clahe.clip, clahe.tiles), boxes, inside))
+        examples.append(LungExample(equalized_square(rad, letterbox, clahe), boxes, inside))
     if not examples:
         raise DataError("no image of this part has the box of a lung; build the set with --label-space lungs")
     return examples

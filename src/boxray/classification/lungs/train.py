@@ -14,14 +14,17 @@ import numpy as np
 import torch
 from numpy.random import Generator
 
-from boxray.classification.backbones import build_classifier
+from boxray.classification.backbones import PooledClassifier, build_classifier
+from boxray.classification.change import draw_change
+from boxray.classification.loss import masked_loss, positive_balance
 from boxray.classification.lungs.decoder import Hybrid, build_hybrid
 from boxray.classification.lungs.loss import Extent, likeness_loss, mask_loss, outside_loss, projection_loss
 from boxray.classification.lungs.recipe import LungRecipe
 from boxray.classification.lungs.teaching import CHANNELS, LungExample, lung_examples
 from boxray.classification.preprocess import network_input
 from boxray.classification.recipe import ClassificationRecipe
-from boxray.classification.train import Taught, draw_change, masked_loss, positive_balance, prepare
+from boxray.classification.targets import targets_and_weights
+from boxray.classification.train import SQUARES, Taught, prepare
 from boxray.core.arrays import ByteArray, FloatArray, IntArray
 from boxray.core.errors import ModelError
 from boxray.data.draw import draw_at_most
@@ -32,7 +35,7 @@ from boxray.tensors import read_tensors, write_tensors
 from boxray.weights import ModelCard, Provenance, load_card
 
 WEIGHTS = "hybrid.safetensors"
-LUNGS = "lungs.json"
+TRAINED = "lungs.json"
 LOG = logging.getLogger(__name__)
 
 
@@ -61,16 +64,17 @@ def train_lungs(
     how = its_recipe(card, recipe)
     part = manifest.part(Split.TRAIN)
     examples = lung_examples(part, how.side_px, how.clahe, recipe.masks)
-    classifier = build_classifier(card.architecture, len(card.space))
+    classifier = untrained(card, how)
     classifier.load_state_dict(read_tensors(tensors))
     hybrid = build_hybrid(classifier, recipe.width, how.side_px).to(recipe.device)
     hybrid.to(memory_format=torch.channels_last)
-    taught = None if recipe.findings is None else _findings(recipe.findings, card, how)
+    taught = None if recipe.findings is None else _findings(recipe.findings, card, how, run.folder / SQUARES)
     for number in _epochs_to_run(hybrid, recipe, run.folder):
         loss = _one_epoch(hybrid, number, examples, taught, recipe, how)
         _save_epoch(hybrid, run.folder, number)
         LOG.info("epoch %d: loss %.4f", number, loss)
     write_tensors(hybrid.state_dict(), run.folder / WEIGHTS)
+    (run.folder / SQUARES).unlink(missing_ok=True)
     known = (~np.isnan([example.boxes for example in examples]).any(axis=2)).sum(axis=0).tolist()
     trained_on = Provenance(
         sources=tuple(sorted(part.boxes["image_id"].str.partition(":")[0].unique().tolist())),
@@ -79,7 +83,7 @@ def train_lungs(
         fingerprint=manifest.fingerprint,
         recipe=recipe.model_dump(mode="json", exclude={"data", "classifier", "findings", "masks"}),
     )
-    run.write_json(LUNGS, trained_on.model_dump(mode="json"))
+    run.write_json(TRAINED, trained_on.model_dump(mode="json"))
     return run
 
 
@@ -88,10 +92,17 @@ def its_recipe(card: ModelCard, recipe: LungRecipe) -> ClassificationRecipe:
     return ClassificationRecipe.model_validate({**card.trained_on.recipe, "data": recipe.findings or recipe.data})
 
 
-def _findings(folder: Path, card: ModelCard, how: ClassificationRecipe) -> Taught:
+def untrained(card: ModelCard, how: ClassificationRecipe) -> PooledClassifier:
+    """The classifier of a card, its weights still random."""
+    return build_classifier(card.architecture, len(card.space), shades=how.shades)
+
+
+def _findings(folder: Path, card: ModelCard, how: ClassificationRecipe, squares: Path) -> Taught:
     manifest = Manifest.load(folder)
     card.space.require_same(manifest.label_space)
-    return prepare(draw_at_most(manifest.part(Split.TRAIN), how.at_most, how.seed), how)
+    part = draw_at_most(manifest.part(Split.TRAIN), how.at_most, how.seed)
+    targets, weights = targets_and_weights(part, how.assumption_weight, unknown_is_absent=not how.partial_labels)
+    return Taught(prepare(part, how, squares), targets, weights)
 
 
 def _epochs_to_run(hybrid: Hybrid, recipe: LungRecipe, folder: Path) -> Iterator[int]:
@@ -194,7 +205,7 @@ def _findings_loss(
     hybrid: Hybrid, taught: Taught, rng: Generator, recipe: LungRecipe, how: ClassificationRecipe
 ) -> Iterator[torch.Tensor]:
     """The classifier's own loss on one batch after the other, for as long as it is asked for."""
-    balance = torch.from_numpy(positive_balance(taught).astype(np.float32)).to(recipe.device)
+    balance = torch.from_numpy(positive_balance(taught.targets, taught.weights).astype(np.float32)).to(recipe.device)
     # A stream of its own, so that the lungs' batches are the same with and without it.
     own = np.random.default_rng(int(rng.integers(2**31)))
     for chosen in cycle(list(_batches(own, len(taught.squares), recipe.batch))):

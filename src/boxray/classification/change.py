@@ -1,0 +1,44 @@
+"""Random changes of a square that leave a radiograph a radiograph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from boxray.classification.recipe import ClassificationRecipe
+from boxray.core.arrays import ByteArray
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one square: turned, scaled, shifted, brightened; mirrored only where the label space allows."""
+
+    degrees: float
+    scale: float
+    shift_xy: tuple[float, float]
+    gain: float
+    mirrored: bool = False
+
+    def apply(self, square: ByteArray) -> ByteArray:
+        """Same shape, same type; what comes in from outside is black."""
+        side = square.shape[0]
+        matrix = cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), self.degrees, self.scale)
+        matrix[:, 2] += np.array(self.shift_xy) * side
+        moved = cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR)
+        changed: ByteArray = cv2.convertScaleAbs(moved, alpha=self.gain)
+        return changed[:, ::-1] if self.mirrored else changed
+
+
+def draw_change(rng: Generator, recipe: ClassificationRecipe) -> Change:
+    """Decides, without seeing a pixel."""
+    shift = rng.uniform(-recipe.translate, recipe.translate, size=2)
+    return Change(
+        degrees=rng.uniform(-recipe.degrees, recipe.degrees),
+        scale=1 + rng.uniform(-recipe.scale, recipe.scale),
+        shift_xy=(float(shift[0]), float(shift[1])),
+        gain=1 + rng.uniform(-recipe.brightness, recipe.brightness),
+        mirrored=recipe.flip and bool(rng.random() < 0.5),
+    )
