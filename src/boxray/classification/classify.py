@@ -86,12 +86,10 @@ class CamClassifier:
     def classify(self, rad: Radiograph) -> Classified:
         """Scores and raw Grad-CAM maps in the radiograph's frame, for every finding it was trained for; lungs."""
         square, letterbox = self._square(rad)
-        draws = self.card.lungs is not None
-        outputs = self.session.run(
-            network_input(square[None]), (*_SCORES_AND_MAPS, LUNGS) if draws else _SCORES_AND_MAPS
-        )
+        asked = (*_SCORES_AND_MAPS, LUNGS) if self.card.lungs is not None else _SCORES_AND_MAPS
+        outputs = self.session.run(network_input(square[None]), asked)
         lungs = None
-        if draws:
+        if LUNGS in asked:
             lungs = lung_field(outputs[LUNGS][0], letterbox, rad.size_wh, self.card.lungs_from)
         return Classified(self._scores(outputs["logits"][0]), self._in_frame(outputs["maps"][0], letterbox, rad), lungs)
 

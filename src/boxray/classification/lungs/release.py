@@ -32,9 +32,9 @@ THRESHOLDS: Final = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
 def release_lungs(run: Path, name: str, version: str, out: Path) -> Path:
     """Write `<name>.onnx`, `<name>.safetensors`, `<name>.lungs.safetensors` (float16 both) and `<name>.json`.
 
-    The graph gives what the classifier gives and `lungs`; from which probability on a place is lung is chosen on the validation
-    part of the lungs' data. Where the backbone stayed as it was, calibration and operating points are those of the
-    classifier that it began with; after joint training they are made anew.
+    The graph gives what the classifier gives and `lungs`; from which probability on a place is lung is chosen on the
+    validation part of the lungs' data. Where the backbone stayed as it was, calibration and operating points are those
+    of the classifier that it began with; after joint training they are made anew.
 
     Returns:
         The card's path.
