@@ -1,7 +1,7 @@
 """A light decoder: from what the backbone sees at several sizes to two lung maps.
 
 Each size is brought to a few channels, the coarser is laid over the finer from the coarsest on (feature pyramid, Lin et
-al., CVPR 2017, section 3). On MobileNetV2 that is 1 % of the classifier's arithmetic.
+al., CVPR 2017, section 3). On MobileNetV2 at 256 px that is 4 % of the classifier's arithmetic.
 """
 
 from __future__ import annotations
