@@ -11,6 +11,7 @@ import yaml
 
 from boxray.core.findings import Finding, LabelSpace
 from boxray.data.card import Card
+from boxray.runs.recipe import Clahe
 from boxray.weights import ModelCard, OperatingPoint, Provenance
 
 SIX = ("a", "b", "c", "d", "e", "f")
@@ -138,4 +139,12 @@ def detector_card(space, assessed, side_px, thresholds, *, name="made", sha256=N
         operating_points={key: OperatingPoint(threshold=value, chosen="by hand") for key, value in thresholds.items()},
         trained_on=Provenance(sources=(), images=0, positives={}, fingerprint="", recipe={}),
         sha256={f"{name}.onnx": "0"} if sha256 is None else sha256,
+    )
+
+
+def classifier_card(space, assessed, side_px, thresholds) -> ModelCard:
+    """Of a classifier that nobody trained."""
+    card = detector_card(space, assessed, side_px, thresholds)
+    return card.model_copy(
+        update={"job": "classification", "architecture": "mobilenet_v2", "clahe": Clahe(), "calibration": {}}
     )

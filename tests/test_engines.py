@@ -8,7 +8,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from boxray.core.errors import ModelError
-from boxray.engines import open_session, require_finite
+from boxray.core.finite import require_finite
+from boxray.engines import open_session
 
 ENGINES = ["openvino", "onnxruntime"]
 EACH_ENGINE = pytest.mark.parametrize("engine", ENGINES)

@@ -7,8 +7,9 @@ from built import same_numbers
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 
+from boxray.core.errors import ModelError  # noqa: E402
 from boxray.engines import open_session  # noqa: E402
-from boxray.tensors import read_tensors, write_graph, write_tensors  # noqa: E402
+from boxray.tensors import TorchSession, read_tensors, write_graph, write_tensors  # noqa: E402
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -42,3 +43,25 @@ def test_a_graph_answers_as_its_network(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).random((1, 3, 32, 32), dtype=np.float32)
     (ours,) = open_session(tmp_path / "a.onnx", "onnxruntime").run(pixels).values()
     np.testing.assert_allclose(ours, network(torch.from_numpy(pixels)).detach(), atol=1e-5)
+
+
+class Twice(torch.nn.Module):
+    """Its input doubled, and its input."""
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return 2 * pixels, pixels
+
+
+def test_a_network_as_a_session_gives_its_outputs_by_name():
+    pixels = np.ones((1, 3, 2, 2), dtype=np.float32)
+
+    outputs = TorchSession(Twice(), ("double", "same")).run(pixels)
+    (single,) = TorchSession(torch.nn.Identity(), ("same",)).run(pixels).values()
+
+    assert outputs["double"].tolist() == (2 * pixels).tolist()
+    assert outputs["same"].tolist() == single.tolist() == pixels.tolist()
+
+
+def test_a_network_whose_answer_is_no_number_is_refused():
+    with pytest.raises(ModelError, match="'same' holds values that are no finite numbers"):
+        TorchSession(torch.nn.Identity(), ("same",)).run(np.full((1, 2), np.nan, dtype=np.float32))

@@ -20,6 +20,7 @@ import numpy as np
 from boxray.core.ahead import cores
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import MissingExtra, ModelError
+from boxray.core.finite import require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,17 +94,6 @@ def open_session(graph: Path, engine: EngineName = "openvino", *, many: bool = F
         raise MissingExtra(f"the engine {engine}", "all") from error
     except Exception as error:  # each engine has exceptions of its own, and no common root
         raise ModelError(f"{engine} does not accept the graph {graph.name}: {_short(error)}") from error
-
-
-def require_finite(name: str, values: FloatArray) -> FloatArray:
-    """The values, unless one is no number.
-
-    Raises:
-        ModelError: ``model.not_finite``.
-    """
-    if not np.isfinite(values).all():
-        raise ModelError(f"output {name!r} holds values that are no finite numbers", "model.not_finite")
-    return values
 
 
 def _short(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Tensors on disk and graphs out of networks: what both models' training shares. Needs the extra [train].
+"""Tensors on disk, graphs out of networks, networks as sessions: what both models share. Needs the extra [train].
 
 Weights are safetensors, never pickles. A file appears whole or not at all.
 """
@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boxray.core.errors import MissingExtra
+from boxray.core.arrays import FloatArray
+from boxray.core.errors import MissingExtra, ModelError
+from boxray.core.finite import require_finite
 
 if TYPE_CHECKING:
     import torch
@@ -61,3 +63,48 @@ def write_graph(network: torch.nn.Module, side_px: int, outputs: Sequence[str], 
             opset_version=17,
             dynamo=False,
         )
+
+
+class TorchSession:
+    """A network itself as a session: what the exported graph must equal, and how training tensors are judged."""
+
+    lanes = 1
+
+    def __init__(self, network: torch.nn.Module, names: Sequence[str], device: str = "cpu") -> None:
+        """A network in evaluation mode.
+
+        Args:
+            network: Of one input.
+            names: Of its outputs, in order.
+            device: As torch names it; ``cuda`` for a GPU.
+
+        Raises:
+            ModelError: If a GPU is asked for and there is none.
+        """
+        import torch
+
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise ModelError(f"torch finds no GPU for {device!r} on this machine; take cpu")
+        self._network = network.to(device)
+        self._names = tuple(names)
+        self._device = device
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what comes out."""
+        return self._names
+
+    def run(self, inputs: FloatArray, only: Sequence[str] | None = None) -> Mapping[str, FloatArray]:
+        """Outputs by name for a float32 batch; with `only`, those of these names.
+
+        Raises:
+            ModelError: If a number that comes out is not finite.
+        """
+        import torch
+
+        with torch.inference_mode():
+            answer = self._network(torch.from_numpy(inputs).to(self._device))
+        outputs = (answer,) if isinstance(answer, torch.Tensor) else answer
+        wanted = self._names if only is None else only
+        found = dict(zip(self._names, outputs, strict=True))
+        return {name: require_finite(name, found[name].cpu().numpy()) for name in wanted}

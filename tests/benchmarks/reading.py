@@ -23,6 +23,7 @@ from rich.table import Table
 from safetensors.torch import load_file
 
 from boxray.classification.backbones import build_classifier
+from boxray.classification.gate.gate import released_gate
 from boxray.cli.demo import examples
 from boxray.detection.release import load_torch_detector
 from boxray.engines import EngineName
@@ -93,6 +94,8 @@ def main() -> None:
         if engine == "openvino":
             side = released_reader(only="detector").detector.card.side_px  # type: ignore[union-attr]
             gflops = GFLOP_AT_640 * (side / 640) ** 2 / detect
+    gate = released_gate()
+    table.add_row("scope gate", f"{1e3 * seconds(lambda: gate.require(rad)):.1f}")
     table.add_row("decoding in this process", f"{1e3 * seconds(lambda: decode(data)):.0f}")
     table.add_row("decoding in the child", f"{1e3 * seconds(lambda: read_radiograph(data)):.0f}")
     with tempfile.TemporaryDirectory() as folder:

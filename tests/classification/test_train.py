@@ -68,12 +68,15 @@ def test_a_trained_run_becomes_weights_that_answer_without_torch_code(tiny: Mani
     assert set(answer.scores) == {"fluid", "heart"}
     assert all(0 <= score <= 1 for score in answer.scores.values())
     assert all(saliency.values.shape == (90, 70) for saliency in answer.maps)
-    assert [(result.n_with, result.n_without) for result in results] == [(8, 8), (8, 8)]
+    counts = [result.pooled.counts for result in results.findings]
+    assert [(each.images_with, each.images_without) for each in counts] == [(8, 8), (8, 8)]
     points = json.loads(card.read_text())["operating_points"]
     assert "8 positives and 8 negatives" in points["fluid"]["chosen"]
 
 
 def test_an_unfinished_run_is_not_released(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").touch()
+
     with pytest.raises(ModelError, match="not finished"):
         release(tmp_path, "tiny", "0", tmp_path / "weights")
 

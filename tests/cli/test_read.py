@@ -3,20 +3,24 @@
 import json
 from pathlib import Path
 
+import cv2
 import jsonschema
+import numpy as np
 import pytest
 
 import boxray.core
 from boxray.cli.demo import examples
 from boxray.cli.main import main
+from boxray.localization.reader import NOT_CHECKED
 from making import write_chest
 
 SCHEMA = json.loads((Path(boxray.core.__file__).parent / "reading.schema.json").read_text())
 
 
-def read(*arguments: str | Path) -> int:
+def read(*arguments: str | Path, scope_check: bool = False) -> int:
+    """Most films here are drawn, and what is in them is not the point."""
     with pytest.raises(SystemExit) as left:
-        main(["read", *map(str, arguments)])
+        main(["read", *map(str, arguments), *(() if scope_check else ("--no-scope-check",))])
     return int(left.value.code or 0)
 
 
@@ -90,7 +94,7 @@ def test_only_the_detector_is_asked(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_the_released_models_find_on_each_example_what_it_was_made_to_show(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert read(*examples(), "--json") == 3
+    assert read(*examples(), "--json", scope_check=True) == 3
 
     rows = {Path(str(row["file"])).stem: row for row in readings(capsys)}
     assert rows["refused"]["status"] == "REFUSED"
@@ -100,6 +104,24 @@ def test_the_released_models_find_on_each_example_what_it_was_made_to_show(
     cases = {row["finding"]: row["case"] for row in rows["effusion"]["agreement"]}  # type: ignore[attr-defined]
     assert cases["effusion"] == "map_only"
     assert rows["no_finding"]["detections"] == []
+
+
+def test_what_is_no_chest_is_refused_unless_the_scope_check_is_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = np.full((300, 300), 255, np.uint8)
+    for y in range(30, 300, 30):
+        cv2.putText(page, "Dear colleague, the film", (10, y), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 0, 1)
+    assert cv2.imwrite(str(tmp_path / "a.png"), page)
+
+    assert read(tmp_path / "a.png", "--json", scope_check=True) == 3
+    (refused,) = readings(capsys)
+    assert (refused["status"], refused["code"]) == ("REFUSED", "scope.not_chest")
+
+    assert read(tmp_path / "a.png", "--json") == 0
+    (row,) = readings(capsys)
+    assert row["status"] == "RESULT"
+    assert NOT_CHECKED in row["notes"]  # type: ignore[operator]
 
 
 def test_a_detector_that_nobody_released_is_refused_with_the_names_of_those_there(

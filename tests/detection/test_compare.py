@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from boxray.core.assessed import findings_of_both
 from boxray.core.boxes import Box
 from boxray.core.errors import ModelError
 from boxray.core.findings import Presence
@@ -12,7 +13,7 @@ from boxray.core.protocols import FixedDetector
 from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
-from boxray.detection.compare import Compared, _ap50_of, compare_ap50, findings_of_both, mean_ap50
+from boxray.detection.compare import Compared, _ap50_of, compare_ap50, mean_ap50
 from boxray.detection.evaluate import judge
 from built import SQUARE_XYXY, TWO, box_row, image_row, manifest_of
 from making import label_space

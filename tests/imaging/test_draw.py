@@ -12,7 +12,9 @@ from boxray.imaging.draw import (
     GROUND,
     MAP_OPACITY,
     PAPER,
+    Mark,
     Panel,
+    bare_picture,
     boxes_picture,
     card,
     compose,
@@ -224,6 +226,23 @@ def test_the_film_shows_through_the_strongest_map():
     contrast = picture[-1].mean() - picture[0].mean()
 
     assert contrast == pytest.approx((1 - MAP_OPACITY) * (film.grey[-1].mean() - film.grey[0].mean()), abs=2)
+
+
+def test_a_bare_picture_has_the_films_size_and_changes_it_only_at_boxes_spots_and_map():
+    film = a_film()
+    mark = Mark(Box(20, 20, 60, 60), (255, 0, 0), ("", ""), 1.0)
+
+    picture = bare_picture(film, [mark], spots=[((150.0, 100.0), (0, 255, 0))])
+
+    changed = (picture != plain_picture(film)).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    assert picture.shape == (200, 240, 3)
+    assert not changed[20:60, 20:60].any()  # what a box encloses is not touched
+    spot = columns > 100
+    assert (columns[spot].mean(), rows[spot].mean()) == pytest.approx((150, 100), abs=1)
+    assert not changed[100, 150]  # a ring, so that what is pointed at is seen
+    empty = bare_picture(film, [], values=np.zeros((200, 240), np.float32))
+    assert (empty == plain_picture(film)).all()
 
 
 def test_a_coarse_map_covers_the_whole_film():

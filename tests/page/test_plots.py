@@ -5,7 +5,7 @@ import re
 import pytest
 
 from boxray.core.metrics import Curve, Interval
-from boxray.page.plots import Axis, bar_plot, curve_plot, row_plot, share_axis
+from boxray.page.plots import Axis, bar_plot, curve_plot, curves_plot, difference_plot, row_plot, share_axis
 
 NOTHING = Interval.nothing()
 
@@ -59,3 +59,25 @@ def test_words_in_a_plot_are_escaped() -> None:
     plot = bar_plot("<b>", "<x>", share_axis("y"), [("<i>", Interval(0.5, 0.4, 0.6))])
 
     assert not re.search(r"<(b|x|i)>", plot)
+
+
+def test_several_curves_have_a_series_and_a_name_each() -> None:
+    curve = Curve((0.0, 1.0), (0.0, 1.0))
+
+    plot = curves_plot("two", share_axis("x"), share_axis("y"), [("a & b", curve, []), ("c", curve, [(0.5, NOTHING)])])
+
+    assert re.findall(r'class="series (s\d)"', plot) == ["s0", "s1"]
+    assert "a &amp; b" in plot
+    assert "<circle" not in plot  # a point without a figure is not drawn
+
+
+def test_a_difference_of_nought_stands_on_the_line_and_more_to_its_right() -> None:
+    rows = [("even", Interval(0.0, -0.1, 0.1)), ("more", Interval(0.5, 0.4, 0.6)), ("unknown", NOTHING)]
+
+    plot = difference_plot("differences", "less or more", rows)
+
+    (line,) = re.findall(r'<line class="axis" x1="([\d.]+)"', plot)
+    even, more = map(float, re.findall(r'<circle class="point" cx="([\d.]+)"', plot))
+    assert even == float(line)
+    assert more > even
+    assert plot.count("whisker") == 2

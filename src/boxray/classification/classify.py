@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -117,6 +117,18 @@ class CamClassifier:
                 coarse = _coarse_maps(method, outputs)
             maps[method] = self._in_frame(coarse, letterbox, rad)
         return Explained(self._scores(outputs["logits"][0]), maps)
+
+    def score(self, rad: Radiograph) -> dict[str, float]:
+        """The scores of `classify`, without the work of bringing maps into the radiograph's frame."""
+        return self._scores(self.raw(rad)[0])
+
+    def score_many(self, radiographs: Iterable[Radiograph]) -> Iterator[Mapping[str, float]]:
+        """`score` for one after the other, in order, by as many threads as the session has lanes.
+
+        Args:
+            radiographs: May be endless; taken, and so decoded if need be, in the caller's thread.
+        """
+        return in_order(self.score, radiographs, threads=self.session.lanes)
 
     def raw(self, rad: Radiograph) -> tuple[FloatArray, FloatArray, Letterbox]:
         """Logits of shape ``(F,)``, maps of shape ``(F, h, w)`` over the square, and the square's letterbox."""

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 
 from boxray.classification.backbones import GraphOutputs, WithMaps, build_classifier
 from boxray.classification.calibrate import calibrate
 from boxray.classification.classify import CamClassifier
-from boxray.classification.recipe import ClassificationRecipe
-from boxray.classification.train import WEIGHTS
+from boxray.classification.load import WEIGHTS, card_of, read_run
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.tensors import read_tensors, write_graph, write_tensors
-from boxray.weights import ModelCard, Provenance, save_card
+from boxray.weights import save_card
 
 
 def release(run: Path, name: str, version: str, out: Path) -> Path:
@@ -32,39 +29,15 @@ def release(run: Path, name: str, version: str, out: Path) -> Path:
     Raises:
         ModelError: If the run is not finished, or the graph does not answer as the network does.
     """
-    if not (run / WEIGHTS).is_file():
-        raise ModelError(f"run {run.name} has no {WEIGHTS}: it is not finished; go on with it by --resume")
-    recipe = ClassificationRecipe.model_validate(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
-    trained = json.loads((run / "trained.json").read_text(encoding="utf-8"))
-    n_findings = len(trained["label_space"]["findings"])
+    recipe, trained = read_run(run)
+    card = card_of(recipe, trained, name, version)
     out.mkdir(parents=True, exist_ok=True)
     write_tensors(read_tensors(run / WEIGHTS), out / f"{name}.safetensors", half=True)
-    network = build_classifier(recipe.architecture, n_findings, shades=recipe.shades)
+    network = build_classifier(recipe.architecture, len(card.space), shades=recipe.shades)
     # The graph is made from the rounded tensors, so that both files answer alike.
     network.load_state_dict(read_tensors(out / f"{name}.safetensors"))
     with_maps = WithMaps(network).eval()
     write_graph(with_maps, recipe.side_px, GraphOutputs._fields, out / f"{name}.onnx")
-    card = ModelCard(
-        name=name,
-        version=version,
-        job="classification",
-        architecture=recipe.architecture,
-        licence="AGPL-3.0-or-later; trained on non-commercial data sets: for non-commercial use only",
-        intended_use="Research on chest radiographs. Not a medical device.",
-        label_space=trained["label_space"],
-        assessed=tuple(trained["findings"]),
-        side_px=recipe.side_px,
-        clahe=recipe.clahe,
-        operating_points={},
-        trained_on=Provenance(
-            sources=tuple(trained["sources"]),
-            images=trained["images"],
-            positives=trained["positives"],
-            fingerprint=trained["fingerprint"],
-            recipe=recipe.model_dump(mode="json", exclude={"data", "start"}),
-        ),
-        sha256={},
-    )
     classifier = CamClassifier.load(save_card(card, out))
     _require_parity(classifier, with_maps)
     calibration, points = calibrate(classifier, Manifest.load(recipe.data).part(Split.VAL))

@@ -16,6 +16,7 @@ from torch import nn
 from boxray.classification.backbones import PooledClassifier, build_classifier, load_start
 from boxray.classification.change import draw_change
 from boxray.classification.folder import build_from_folder
+from boxray.classification.load import WEIGHTS
 from boxray.classification.loss import exclusive_loss, masked_loss, positive_balance
 from boxray.classification.preprocess import equalized_square, network_input
 from boxray.classification.recipe import ClassificationRecipe
@@ -31,7 +32,6 @@ from boxray.data.split import Split
 from boxray.runs.run import Run, latest_run, start_run
 from boxray.tensors import read_tensors, write_tensors
 
-WEIGHTS = "classifier.safetensors"
 LOG = logging.getLogger(__name__)
 
 

@@ -6,28 +6,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from boxray.classification.classify import CamClassifier
-from boxray.classification.evaluate import evaluate as evaluate_classifier
+from boxray.classification.gate.fit import GateRecipe, fit_gate
+from boxray.classification.gate.gate import FOLDER, Counted, save_gate
 from boxray.classification.recipe import SIDE_PX, ClassificationRecipe
 from boxray.cli import lungs
+from boxray.cli.classification_evaluate import card, compare, evaluate
 from boxray.cli.show import progress_bar, steps
-from boxray.cli.training import (
-    DataFolder,
-    Overrides,
-    RecipeName,
-    Resume,
-    SplitName,
-    Threads,
-    WithAssumed,
-    print_results,
-)
+from boxray.cli.training import DataFolder, Overrides, RecipeName, Resume, Threads
 from boxray.core.errors import MissingExtra, RecipeError
 from boxray.data.manifest import Manifest
-from boxray.data.split import Split
 from boxray.runs.recipe import load_recipe, recipe_path
 
 app = typer.Typer(help="Train, evaluate and release the classifier.", no_args_is_help=True)
+for command in (evaluate, compare, card):
+    app.command()(command)
 app.add_typer(lungs.app, name="lungs")
 
 
@@ -63,31 +58,6 @@ def download(
 
 
 @app.command()
-def evaluate(
-    weights: Annotated[Path, typer.Argument(help="Released .onnx, with its card beside it.")],
-    data: DataFolder,
-    split: SplitName = "test",
-    with_assumed: WithAssumed = False,
-    all_sources: Annotated[
-        bool, typer.Option("--all-sources", help="Count negatives of sources that hold no positive, too.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False,
-) -> None:
-    """AUROC per finding with 95 % intervals by patient, only where something is known."""
-    manifest = Manifest.load(data).part(Split(split))
-    with progress_bar("classifying", len(manifest.images)) as progress:
-        results = evaluate_classifier(
-            CamClassifier.load(weights),
-            manifest,
-            with_assumed=with_assumed,
-            same_source=not all_sources,
-            progress=lambda: progress.advance(0),  # type: ignore[arg-type]  # rich numbers its tasks from 0
-        )
-    columns = {"images with": "images_with", "images without": "images_without", "patients": "patients"}
-    print_results(results, manifest.label_space, "auroc", columns, as_json=as_json)
-
-
-@app.command()
 def release(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
     name: Annotated[str, typer.Option(help="Of the weights.")],
@@ -100,3 +70,33 @@ def release(
     except ImportError as error:
         raise MissingExtra("releasing a classifier", "train") from error
     print(release_run(run, name, version, out))
+
+
+@app.command("fit-gate")
+def fit_scope_gate(
+    data: DataFolder,
+    version: Annotated[str, typer.Option(help="Of the gate.")],
+    recipe: Annotated[Path, typer.Option(help="How it is fitted.")] = Path(FOLDER) / "recipe.yaml",
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Where it goes.")] = Path(FOLDER),
+) -> None:
+    """Fit the scope gate, which refuses what is no frontal chest radiograph; print how often it errs. No torch."""
+    manifest = Manifest.load(data)
+    with progress_bar("describing films", 3) as progress:
+        card, gate = fit_gate(
+            manifest,
+            load_recipe(GateRecipe, recipe, overrides or []),
+            version,
+            progress=steps(progress),
+        )
+    _print_counts("films", "refused", card.real)
+    _print_counts("no chest", "passed", card.made)
+    print(save_gate(gate, card, out))
+
+
+def _print_counts(heading: str, wrong: str, counts: tuple[Counted, ...]) -> None:
+    table = Table(heading, "part", "n", wrong, "%", "named rightly")
+    for count in counts:
+        share, named = f"{100 * count.wrong / count.n:.1f}", "" if count.named is None else str(count.named)
+        table.add_row(count.what, count.part, str(count.n), str(count.wrong), share, named)
+    Console().print(table)

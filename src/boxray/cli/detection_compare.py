@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
+from boxray.cli.comparison import identity_json, print_comparison
 from boxray.cli.show import progress_bar, steps
 from boxray.cli.training import DataFolder, SplitName, WithAssumed
+from boxray.core.assessed import findings_of_both
 from boxray.core.findings import LabelSpace
-from boxray.core.metrics import Interval
 from boxray.core.reading import ModelIdentity
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
-from boxray.detection.compare import MEAN, Compared, compare_ap50, findings_of_both
+from boxray.detection.compare import Compared, compare_ap50
 from boxray.detection.evaluate import detect_all
 from boxray.detection.load import open_detector
 
@@ -53,34 +50,13 @@ def compare(
         rows = compare_ap50(manifest, found, others, both, with_assumed=with_assumed)
     models = left.identity, right.identity
     if as_json:
-        said = dict(zip(("ours", "theirs"), map(_plain, models), strict=True))
+        said = dict(zip(("ours", "theirs"), map(identity_json, models), strict=True))
         about = {"split": split, "assumed_absences_count": with_assumed}
         print(json.dumps({**said, **about, "ap50": [row.to_json() for row in rows]}, indent=2, allow_nan=False))
     else:
         _print_table(rows, manifest.label_space, models)
 
 
-def _plain(model: ModelIdentity) -> dict[str, str]:
-    return {"name": model.name, "version": model.version, "sha256": model.sha256}
-
-
 def _print_table(rows: Sequence[Compared], space: LabelSpace, models: Sequence[ModelIdentity]) -> None:
-    """One line per finding and one for the mean; fits 80 columns."""
-    table = Table(box=SIMPLE, padding=0, pad_edge=False)
-    for heading in ("AP50 (95 %)", "ours", "theirs", "ours - theirs", "boxes"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "boxes" else "left")
-    for row in rows:
-        if row.finding == MEAN:
-            table.add_section()
-        name = "Mean" if row.finding == MEAN else space[row.finding].display
-        table.add_row(name, str(row.ours), str(row.theirs), _signed(row.difference), str(row.n_boxes))
-    ours, theirs = (f"{model.name} {model.version}" for model in models)
-    table.caption = f"ours: {ours}; theirs: {theirs}"
-    table.caption_justify = "left"
-    Console().print(table)
-
-
-def _signed(difference: Interval) -> str:
-    if math.isnan(difference.value):
-        return "–"
-    return f"{difference.value:+.2f} ({difference.low:+.2f}, {difference.high:+.2f})"
+    lines = ((row.finding, row.ours, row.theirs, row.difference, str(row.n_boxes)) for row in rows)
+    print_comparison("AP50 (95 %)", "boxes", lines, space, models)

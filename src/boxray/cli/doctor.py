@@ -78,12 +78,16 @@ def _engines() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
+    from boxray.classification.gate.gate import load_gate, released_gate_card
+
     for job in ("detection", "classification"):
         default = released_card(job)
         for path in released_cards(job):
             card, _ = load_card(path, check=".onnx")
             which = ", the default" if path == default else ""
             yield True, f"weights {job}", f"{card.name} {card.version}{which}, hash as the card says"
+    gate, _ = load_gate(released_gate_card())
+    yield True, "scope gate", f"{gate.name} {gate.version}, hash as the card says"
 
 
 def _reading() -> Iterator[Finding]:
@@ -93,7 +97,7 @@ def _reading() -> Iterator[Finding]:
     from boxray.localization.reader import released_reader
 
     ramp = np.linspace(0, 1, 512 * 512, dtype=np.float32).reshape(512, 512)
-    reading = released_reader().read_radiograph(Radiograph(ramp), "a ramp of grey")
+    reading = released_reader(scope_check=False).read_radiograph(Radiograph(ramp), "a ramp of grey")
     yield reading.status.value == "RESULT", "reading", f"both models answer ({reading.status.value})"
 
 

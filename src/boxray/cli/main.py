@@ -11,7 +11,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 import boxray
-from boxray.cli import classification, data, demo, detection, doctor, read, serve
+from boxray.cli import classification, compare, data, demo, detection, doctor, read, serve
 from boxray.cli.exits import Exit
 from boxray.core.errors import BoxrayError, InputError, RecipeError
 from boxray.core.reading import DISCLAIMER
@@ -38,6 +38,7 @@ def _leaving(command: Callable[P, int]) -> Callable[P, None]:
 
 app.command("read")(_leaving(read.read))
 app.command("demo")(_leaving(demo.demo))
+app.command("compare")(compare.compare)
 app.command("doctor")(_leaving(doctor.doctor))
 app.add_typer(data.app, name="data")
 app.add_typer(detection.app, name="detection")

@@ -43,12 +43,15 @@ def read(
     ] = None,
     engine: Annotated[EngineName, typer.Option(help="What runs the networks.")] = "openvino",
     detector: DetectorChoice = None,
+    scope_check: Annotated[
+        bool, typer.Option("--scope-check/--no-scope-check", help="Refuse what is no frontal chest radiograph.")
+    ] = True,
 ) -> int:
     """Read radiographs with the released weights. Exit code 3: some were refused or failed."""
     if detector is not None and only == "classifier":
         raise typer.BadParameter("--detector names weights that --only classifier does not ask; leave one of them out")
     paths = list(expand(files))
-    reader = released_reader(engine, only, many=len(paths) >= MANY, detector=detector)
+    reader = released_reader(engine, only, many=len(paths) >= MANY, detector=detector, scope_check=scope_check)
     not_read = 0
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

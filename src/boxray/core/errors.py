@@ -73,7 +73,8 @@ CODES: Final = _table(
     ("quality.polarity", _R, 422, "bright and dark seem to be exchanged"),
     ("decode.crashed", _R, 422, "the decoder died on this file; the program went on"),
     ("decode.too_expensive", _R, 422, "decoding took more memory or time than is allowed"),
-    ("scope.not_chest", _R, 422, "the header names another part of the body or another view"),
+    ("scope.not_chest", _R, 422, "by its header or by its looks no frontal chest radiograph, or not a whole one"),
+    ("scope.rotated", _R, 422, "a chest that lies on its side or upside down"),
     ("model.not_finite", _F, 500, "a model gave a score that is no number"),
     ("internal.error", _F, 500, "a fault of ours; the log has it"),
 )

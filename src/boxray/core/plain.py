@@ -25,6 +25,11 @@ def json_text(content: Any) -> str:
     return json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n"
 
 
+def rounded(value: float) -> float | None:
+    """Four digits; None for NaN, *nothing to measure*."""
+    return None if math.isnan(value) else round(value, 4)
+
+
 def _without_nan(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _without_nan(value) for key, value in content.items()}

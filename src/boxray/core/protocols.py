@@ -61,6 +61,13 @@ class Classifier(Protocol):
         """Scores and raw maps in the radiograph's frame."""
 
 
+class Scorer(Classifier, Protocol):
+    """A classifier that scores many radiographs: what an evaluation asks for."""
+
+    def score_many(self, radiographs: Iterable[Radiograph]) -> Iterator[Mapping[str, float]]:
+        """The scores that `classify` gives to each, in order; only a few are held at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Explained:
     """Scores in [0, 1] per assessed finding, and by method a map for each."""
@@ -82,6 +89,17 @@ class Explainer(Classifier, Protocol):
 
         Raises:
             ModelError: If it does not know a method; those that it knows are named.
+        """
+
+
+class Gate(Protocol):
+    """Keeps from the models what they do not answer for."""
+
+    def require(self, rad: Radiograph) -> None:
+        """Nothing for what may be read.
+
+        Raises:
+            InputError: With a code of `CODES` for all else.
         """
 
 
@@ -124,3 +142,7 @@ class FixedClassifier:
         """The scores it was made with."""
         zeros = np.zeros(rad.pixels.shape, dtype=np.float32)
         return Classified(self.scores, tuple(SaliencyMap(key, zeros) for key in self.scores), self.lungs)
+
+    def score_many(self, radiographs: Iterable[Radiograph]) -> Iterator[Mapping[str, float]]:
+        """The same for each of them."""
+        return (self.scores for _ in radiographs)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
 
 import pandas as pd
 
 from boxray.core.arrays import BoolArray
+
+T = TypeVar("T")
 
 NOT_KNOWN: Final = "not known"
 
@@ -33,6 +35,15 @@ def groups(images: pd.DataFrame) -> Iterator[tuple[str, str, BoolArray]]:
         named = column.where(column.notna(), NOT_KNOWN).astype(str)
         for group in sorted(named.unique(), key=_place):
             yield attribute, group, (named == group).to_numpy(dtype=bool)
+
+
+def first_of_each(things: Iterable[T], owner: Callable[[T], str], most: int) -> list[T]:
+    """The first thing of each owner, such as a patient, in the order given; at most so many."""
+    firsts: dict[str, T] = {}
+    for thing in things:
+        if len(firsts) < most:
+            firsts.setdefault(owner(thing), thing)
+    return list(firsts.values())
 
 
 def _band(years: float) -> str:

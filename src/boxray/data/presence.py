@@ -31,6 +31,17 @@ class Rule(StrEnum):
     NONE = "none"
 
 
+def absence_words(rule: str) -> str:
+    """How it is known that a finding is absent, for people."""
+    return {
+        Rule.LABEL.value: "somebody said so",
+        Rule.EXHAUSTIVE.value: "its readers box every occurrence",
+        Rule.EXCLUSIVE.value: "the image is of another class",
+        Rule.NO_LABEL.value: "not among the image's labels",
+        Rule.REASON.value: "for a reason its card states",
+    }.get(rule, rule)
+
+
 STRENGTH: Final = MappingProxyType({rule: place for place, rule in enumerate(Rule)})
 """Place in the order of `Rule`: 0 is the strongest."""
 

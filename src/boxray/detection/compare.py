@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from boxray.core.arrays import FloatArray
-from boxray.core.errors import ModelError
+from boxray.core.assessed import MEAN
 from boxray.core.metrics import Interval, Measure, bootstrap_all, precision_measure
-from boxray.core.protocols import Detector
 from boxray.data.manifest import Manifest
 from boxray.detection.evaluate import IOU_LIMIT, Detections, rank_finding, scored_images
-from boxray.detection.results import json_of
-
-MEAN: Final = "mean"
-"""Stands in the place of a finding where a figure is the mean over findings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +34,10 @@ class Compared:
             "finding": self.finding,
             "images": self.n_images,
             "boxes": self.n_boxes,
-            "ours": json_of(self.ours),
-            "theirs": json_of(self.theirs),
-            "difference": json_of(self.difference),
+            "ours": self.ours.to_json(),
+            "theirs": self.theirs.to_json(),
+            "difference": self.difference.to_json(),
         }
-
-
-def findings_of_both(ours: Detector, theirs: Detector, named: Sequence[str] = ()) -> tuple[str, ...]:
-    """The findings on which two detectors can be compared, in the label space's order.
-
-    Args:
-        ours: One detector.
-        theirs: The other.
-        named: Only these; none means all that both assess.
-
-    Raises:
-        ModelError: If their label spaces differ, or one of them does not assess what is named, or they assess
-            nothing in common.
-    """
-    ours.label_space.require_same(theirs.label_space)
-    both = tuple(key for key in ours.label_space.keys if key in ours.assessed and key in theirs.assessed)
-    surplus = [key for key in named if key not in both]
-    if surplus or not both:
-        asked = f"{', '.join(surplus)} cannot be compared" if surplus else "there is nothing to compare"
-        assessed = {"ours": ours.assessed, "theirs": theirs.assessed, "both": both}
-        said = "; ".join(f"by {who}: {', '.join(keys) or 'nothing'}" for who, keys in assessed.items())
-        raise ModelError(f"{asked}; assessed {said}")
-    return tuple(key for key in both if not named or key in named)
 
 
 def compare_ap50(

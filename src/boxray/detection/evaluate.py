@@ -17,7 +17,6 @@ from boxray.core.boxes import as_xyxy
 from boxray.core.findings import Presence
 from boxray.core.metrics import (
     LUNA16_RATES,
-    Curve,
     Interval,
     Matches,
     Ranked,
@@ -31,6 +30,7 @@ from boxray.core.metrics import (
     rank,
     reliability_measure,
     score_bins,
+    thinned,
 )
 from boxray.core.protocols import Detector
 from boxray.core.reading import Detection
@@ -61,9 +61,6 @@ FEWEST_BOXES = 5
 
 JUDGED_FROM = 0.01
 """Scores from which on reliability is judged: of those below there are most, and nobody looks at them."""
-
-MOST_POINTS = 300
-"""Of a curve that is drawn."""
 
 Detections = Sequence[tuple[Detection, ...]]
 """Per image, in the manifest's order and in the frame of the picture."""
@@ -227,8 +224,8 @@ def judge(
         at_threshold=at_threshold,
         reliability=_reliability(ranked, patients, rounds) if assessed else None,
         groups=tuple(_groups(ranked, images, threshold, rounds)) if assessed else (),
-        precision_recall=_thinned(*precision_curve(ranked, IOU_LIMIT)),
-        froc=_thinned(*froc_curve(ranked, IOU_LIMIT)),
+        precision_recall=thinned(*precision_curve(ranked, IOU_LIMIT)),
+        froc=thinned(*froc_curve(ranked, IOU_LIMIT)),
     )
 
 
@@ -282,8 +279,3 @@ def _group_measure(ranked: Ranked, threshold: float | None) -> Callable[[FloatAr
 def _counts(ranked: Ranked, images: pd.DataFrame) -> Counts:
     n_with = int((ranked.n_boxes > 0).sum())
     return Counts(n_with, len(ranked.n_boxes) - n_with, int(ranked.n_boxes.sum()), images["patient"].nunique())
-
-
-def _thinned(x: FloatArray, y: FloatArray) -> Curve:
-    places = np.unique(np.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).round().astype(int))
-    return Curve(tuple(x[places].tolist()), tuple(y[places].tolist()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,8 +12,9 @@ from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.boxes import Box, as_xyxy, box_area, box_iou
 from boxray.core.findings import LabelSpace, Presence
 from boxray.core.reading import DISCLAIMER, Detection
+from boxray.data.groups import first_of_each
 from boxray.data.manifest import Manifest
-from boxray.data.presence import Rule
+from boxray.data.presence import absence_words
 from boxray.detection.evaluate import Detections, scored_images
 from boxray.imaging.draw import PAPER, QUIET, WARNING, Mark, Panel, compose, film_of, marks_picture, on_film, words_px
 
@@ -82,7 +83,11 @@ def worst_faults(
     false.sort(key=lambda fault: -fault.score)
     missed.sort(key=lambda fault: (fault.score, -fault.share))
     patient = dict(zip(manifest.images["image_id"], manifest.images["patient"], strict=True))
-    return [*_one_each(false, patient, most), *_one_each(missed, patient, most)]
+
+    def owner(fault: Fault) -> str:
+        return str(patient[fault.image_id])
+
+    return [*first_of_each(false, owner, most), *first_of_each(missed, owner, most)]
 
 
 def _faults_of_image(
@@ -99,7 +104,7 @@ def _faults_of_image(
 
     where = row["image_id"], str(row["source"]), row["picture"]
     absent = row[f"presence_{finding}"] == Presence.ABSENT.value
-    why = f"absent ({_said(str(row[f'rule_{finding}']))})" if absent else "touches no reader's box"
+    why = f"absent ({absence_words(str(row[f'rule_{finding}']))})" if absent else "touches no reader's box"
     for det, near in zip(found, overlaps.max(axis=1, initial=0), strict=True):
         if det.score >= threshold and near < TOUCHES_IOU:
             yield Fault(ErrorKind.FALSE_BOX, finding, *where, det.score, why, det.box, share(det.box), reported, drawn)
@@ -113,27 +118,6 @@ def _faults_of_image(
 
 def _best_touching(scores: FloatArray, overlaps: FloatArray) -> float:
     return float(scores[overlaps >= TOUCHES_IOU].max(initial=0.0))
-
-
-def _said(rule: str) -> str:
-    """How it is known that a finding is absent."""
-    return {
-        Rule.LABEL.value: "somebody said so",
-        Rule.EXHAUSTIVE.value: "its readers box every occurrence",
-        Rule.EXCLUSIVE.value: "the image is of another class",
-        Rule.NO_LABEL.value: "not among the image's labels",
-        Rule.REASON.value: "for a reason its card states",
-    }.get(rule, rule)
-
-
-def _one_each(faults: Sequence[Fault], patient: dict[str, str], most: int) -> list[Fault]:
-    seen: set[str] = set()
-    kept: list[Fault] = []
-    for fault in faults:
-        if patient[fault.image_id] not in seen and len(kept) < most:
-            seen.add(patient[fault.image_id])
-            kept.append(fault)
-    return kept
 
 
 def fault_picture(fault: Fault, manifest: Manifest) -> ByteArray:

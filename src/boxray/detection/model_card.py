@@ -6,27 +6,24 @@ After Mitchell et al., 2019, Model Cards for Model Reporting (FAT*). Made from t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 from boxray.core.calibration import Scale
-from boxray.core.errors import DataError, ModelError
+from boxray.core.errors import ModelError
 from boxray.core.reading import DISCLAIMER
-from boxray.data.card import Card, load_card
 from boxray.detection.evaluate import FEWEST_BOXES
 from boxray.detection.report.evaluation import SCHEMA
+from boxray.page.markdown import Json, code, folded, plain, said, table
+from boxray.page.model_card import Sources, cards_of, files_table, licence, training, unseen_sources
+from boxray.page.model_card import read_results as read_json_results
 from boxray.runs.run import write_atomically
 from boxray.weights import ModelCard
 from boxray.weights import load_card as load_model_card
 
 FEW_BOXES: Final = 50
 """With fewer in the test part a finding is named among the limits."""
-
-Json = Mapping[str, Any]
-"""Plain data out of `results.json`."""
 
 
 def write_model_card(weights: Path, results: Path, out: Path) -> Path:
@@ -47,7 +44,7 @@ def write_model_card(weights: Path, results: Path, out: Path) -> Path:
     """
     card, _ = load_model_card(weights, check=".onnx")
     sizes = {name: file.stat().st_size for name in card.sha256 if (file := weights.with_name(name)).is_file()}
-    page = model_card(card, read_results(results, card), sizes, {key: _source(key) for key in card.trained_on.sources})
+    page = model_card(card, read_results(results, card), sizes, cards_of(card.trained_on.sources))
     write_atomically(out, page.encode())
     return out
 
@@ -60,17 +57,7 @@ def read_results(path: Path, card: ModelCard) -> dict[str, Any]:
         ModelError: If other weights were evaluated, or these at other operating points.
     """
     again = f"make it with: boxray detection evaluate {card.name}.onnx --data BUILT --report DIR"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path.name} cannot be read as the results of an evaluation: {error}; {again}") from error
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        raise DataError(f"{path.name} says that it is {schema!r}, not {SCHEMA!r}; {again}")
-    results: dict[str, Any] = content
-    theirs, ours = results["model"]["sha256"], card.identity().sha256
-    if theirs != ours:
-        raise ModelError(f"{path.name} was measured with weights {theirs[:12]}…, the card is of {ours[:12]}…; {again}")
+    results = read_json_results(path, SCHEMA, card.identity().sha256, again)
     for row in results["findings"]:
         at, stored = row["at_threshold"], card.thresholds.get(row["finding"])
         if at is not None and at["threshold"] != stored:
@@ -80,14 +67,7 @@ def read_results(path: Path, card: ModelCard) -> dict[str, Any]:
     return results
 
 
-def _source(key: str) -> Card | None:
-    try:
-        return load_card(key)
-    except DataError:
-        return None  # a source of one's own; the page says so
-
-
-def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources: Mapping[str, Card | None]) -> str:
+def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources: Sources) -> str:
     """The page in Markdown, as GitHub shows it.
 
     Args:
@@ -108,7 +88,7 @@ def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources
         _shift(card, results),
         _gallery(card, results),
         _limits(card, results),
-        _licence(card, sources),
+        licence(card.licence, sources),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -124,7 +104,7 @@ def _head(card: ModelCard, results: Json) -> str:
     measured = (
         f"- **E**: `boxray detection evaluate {card.name}.onnx --data BUILT --split {data['split']}{assumed} "
         f"--report DIR` on the set of fingerprint `{data['fingerprint']}`: {data['images']} images of "
-        f"{data['patients']} patients ({_plain(sources)}). An image counts for a finding where somebody looked; "
+        f"{data['patients']} patients ({plain(sources)}). An image counts for a finding where somebody looked; "
         f"absences that a data card only assumes {counted}. Brackets: 95 % intervals from "
         f"{results['bootstrap_rounds']} resamples of patients."
     )
@@ -133,8 +113,8 @@ def _head(card: ModelCard, results: Json) -> str:
         "Model card after Mitchell et al. (2019), made by `boxray detection card`. Its figures come from two places, "
         "named above each table:"
     )
-    title = f"# {_plain(card.name)} {_plain(card.version)}"
-    return "\n\n".join([title, f"**{_plain(DISCLAIMER)}**", about, f"{measured}\n{fitted}"])
+    title = f"# {plain(card.name)} {plain(card.version)}"
+    return "\n\n".join([title, f"**{plain(DISCLAIMER)}**", about, f"{measured}\n{fitted}"])
 
 
 def _fitted_by(card: ModelCard) -> str:
@@ -149,7 +129,7 @@ def _fitted_on(card: ModelCard) -> str:
 def _use(card: ModelCard) -> str:
     silent = [card.space[key].display for key in card.space.keys if key not in card.assessed]
     meant = (
-        f"**For:** {_plain(card.intended_use)} It boxes {_listed(card, card.assessed)} on frontal chest radiographs, "
+        f"**For:** {plain(card.intended_use)} It boxes {_listed(card, card.assessed)} on frontal chest radiographs, "
         "for research on detectors, on labels and on their agreement."
     )
     not_meant = (
@@ -158,7 +138,7 @@ def _use(card: ModelCard) -> str:
     )
     lines = [meant, not_meant]
     if silent:
-        lines.append(f"**Not assessed:** {_plain(', '.join(silent))}. Its silence on them says nothing.")
+        lines.append(f"**Not assessed:** {plain(', '.join(silent))}. Its silence on them says nothing.")
     return "\n".join(["## Intended use", "", *(f"- {line}" for line in lines)])
 
 
@@ -166,36 +146,14 @@ def _model(card: ModelCard, sizes: Mapping[str, int]) -> str:
     shades = "as they are"
     if card.clahe is not None:
         shades = f"CLAHE, clip {card.clahe.clip:g}, {card.clahe.tiles} x {card.clahe.tiles} tiles"
-    files = [
-        (f"`{name}`", f"{sizes[name] / 1e6:.1f} MB" if name in sizes else "not here", f"`{digest}`")
-        for name, digest in sorted(card.sha256.items())
-    ]
-    said = f"{_plain(card.architecture)}, a square of {card.side_px} px in grey, shades {shades}."
-    return "\n\n".join(["## Model", said, _table(("file", "size", "SHA-256"), files)])
+    about = f"{plain(card.architecture)}, a square of {card.side_px} px in grey, shades {shades}."
+    return "\n\n".join(["## Model", about, files_table(card.sha256, sizes)])
 
 
-def _training(card: ModelCard, sources: Mapping[str, Card | None]) -> str:
+def _training(card: ModelCard, sources: Sources) -> str:
     made = card.trained_on
-    rows = [
-        (_code(key), *(("its card is not in data/cards", "not known") if source is None else _of_source(source)))
-        for key, source in sources.items()
-    ]
-    boxes = [(_plain(card.space[key].display), str(made.positives.get(key, 0))) for key in card.space.keys]
-    said = f"{made.images} images of the set of fingerprint `{made.fingerprint}`, its training part."
-    recipe = "\n".join(["```json", json.dumps(made.recipe, indent=1, ensure_ascii=False), "```"])
-    return "\n\n".join(
-        [
-            "## Training data",
-            said,
-            _table(("source", "name", "licence"), rows),
-            _table(("finding", "training boxes"), boxes),
-            _folded("Recipe of the last run", recipe),
-        ]
-    )
-
-
-def _of_source(source: Card) -> tuple[str, str]:
-    return _plain(source.name), _plain(source.licence)
+    boxes = [(card.space[key].display, made.positives.get(key, 0)) for key in card.space.keys]
+    return training(made.images, made.fingerprint, sources, "training boxes", boxes, made.recipe)
 
 
 # What was measured
@@ -205,42 +163,42 @@ def _findings(card: ModelCard, results: Json) -> str:
     head = ("finding", "AP50", "AP40", "AP50:95", "sensitivity at 1 FP/image", "FROC mean", *_COUNTED)
     rows: list[tuple[str, ...]] = []
     for row in results["findings"]:
-        name = _plain(card.space[row["finding"]].display)
+        name = plain(card.space[row["finding"]].display)
         if not row["assessed"]:
             rows.append((name, "not assessed", "", "", "", "", *_counts(row)))
             continue
         ap50 = {"value": row["ap50"], "low": row["low"], "high": row["high"]}
         at_one = row["sensitivity_at_false_per_image"].get("1")
         figures = (ap50, row["ap40"], row["ap50_95"], at_one, row["froc_mean"])
-        rows.append((name, *map(_said, figures), *_counts(row)))
+        rows.append((name, *map(said, figures), *_counts(row)))
     mean = results["mean_ap50"]
-    said = f"From **E**. Mean AP50 of {len(mean['findings'])} findings: {_said(mean)}."
-    return "\n\n".join(["## Results per finding", said, _table(head, rows)])
+    about = f"From **E**. Mean AP50 of {len(mean['findings'])} findings: {said(mean)}."
+    return "\n\n".join(["## Results per finding", about, table(head, rows)])
 
 
 def _by_group(card: ModelCard, results: Json) -> str:
-    said = (
+    about = (
         f"From **E**, sensitivity and false boxes at the operating point. A group of fewer than {FEWEST_BOXES} boxes "
         "has counts and no figure; one without a box is left out."
     )
-    others = _folded("By sex, age and view", _groups(card, results, ("sex", "age", "view")))
-    return "\n\n".join(["## Results per source", said, _groups(card, results, ("source",)), others])
+    others = folded("By sex, age and view", _groups(card, results, ("sex", "age", "view")))
+    return "\n\n".join(["## Results per source", about, _groups(card, results, ("source",)), others])
 
 
 def _groups(card: ModelCard, results: Json, attributes: Sequence[str]) -> str:
     head = ("finding", "group", "AP50", "sensitivity", "FP/image", *_COUNTED)
     rows = [
         (
-            _plain(card.space[row["finding"]].display),
-            _plain(group["group"] if attributes == ("source",) else f"{group['attribute']}: {group['group']}"),
-            *(_said(group[figure]) for figure in ("ap50", "sensitivity", "false_per_image")),
+            plain(card.space[row["finding"]].display),
+            plain(group["group"] if attributes == ("source",) else f"{group['attribute']}: {group['group']}"),
+            *(said(group[figure]) for figure in ("ap50", "sensitivity", "false_per_image")),
             *_counts(group),
         )
         for row in results["findings"]
         for group in row["groups"]
         if group["attribute"] in attributes and group["boxes"]
     ]
-    return _table(head, rows) if rows else "Nothing is known of it."
+    return table(head, rows) if rows else "Nothing is known of it."
 
 
 def _operating_points(card: ModelCard, results: Json) -> str:
@@ -249,15 +207,15 @@ def _operating_points(card: ModelCard, results: Json) -> str:
     for row in _assessed(results):
         point, at = card.operating_points.get(row["finding"]), row["at_threshold"] or {}
         readers = row["readers"]
-        between = "–" if readers is None else f"{_said(readers['f1_at_40'])}, {readers['images']} images"
-        figures = (_said(at.get(figure)) for figure in ("sensitivity", "false_per_image", "f1_at_40"))
-        chosen = ("–", "none stored") if point is None else (f"{point.threshold:.3g}", _plain(point.chosen))
-        rows.append((_plain(card.space[row["finding"]].display), *chosen, *figures, between))
-    said = (
+        between = "–" if readers is None else f"{said(readers['f1_at_40'])}, {readers['images']} images"
+        figures = (said(at.get(figure)) for figure in ("sensitivity", "false_per_image", "f1_at_40"))
+        chosen = ("–", "none stored") if point is None else (f"{point.threshold:.3g}", plain(point.chosen))
+        rows.append((plain(card.space[row["finding"]].display), *chosen, *figures, between))
+    about = (
         "Scores chosen by **V**, figures from **E**. Readers' F1: how far two readers of the same films agree, all "
         "splits of the set of **E**."
     )
-    return "\n\n".join(["## Operating points", said, _table(head, rows)])
+    return "\n\n".join(["## Operating points", about, table(head, rows)])
 
 
 def _calibration(card: ModelCard, results: Json) -> str:
@@ -267,23 +225,23 @@ def _calibration(card: ModelCard, results: Json) -> str:
         how = card.calibrated_on.findings.get(key, "not calibrated") if card.calibrated_on else "not calibrated"
         scale = card.scale(key)
         fitted = "–" if scale == Scale() else f"{scale.slope:.2f}, {scale.offset:+.2f}"
-        measured = ("–", "–") if told is None else (_said(told["ece"], 3), f"{told['detections']} / {told['hits']}")
-        rows.append((_plain(card.space[key].display), fitted, _plain(how), *measured))
-    said = (
+        measured = ("–", "–") if told is None else (said(told["ece"], 3), f"{told['detections']} / {told['hits']}")
+        rows.append((plain(card.space[key].display), fitted, plain(how), *measured))
+    about = (
         "A score is the probability that its box hits a reader's at IoU 0.5, among films like those of the validation "
         "part: Platt scaling of the network's logit (**V**). Calibration error (**E**): Küppers et al. (2020) by the "
         "score alone, ten bins, boxes scored 0.01 or more. **V** counts assumed absences."
     )
     head = ("finding", "slope, offset", "how (**V**)", "calibration error", "boxes / hits")
-    return "\n\n".join(["## Calibration", said, _table(head, rows)])
+    return "\n\n".join(["## Calibration", about, table(head, rows)])
 
 
 def _shift(card: ModelCard, results: Json) -> str:
     head = ("finding", "images of", "absence", "finding is boxed", "images", "false boxes", "images with one")
     rows = [
         (
-            _plain(card.space[alarm["finding"]].display),
-            _plain(alarm["source"]),
+            plain(card.space[alarm["finding"]].display),
+            plain(alarm["source"]),
             alarm["absence"],
             "here too" if alarm["boxed_in_this_source"] else "**elsewhere**",
             str(alarm["images"]),
@@ -294,18 +252,18 @@ def _shift(card: ModelCard, results: Json) -> str:
     ]
     told = results["source_from_features"]
     if "not_computed" in told:
-        features = f"Source from features: not computed ({_plain(told['not_computed'])})."
+        features = f"Source from features: not computed ({plain(told['not_computed'])})."
     else:
         features = (
             f"The source of a film is told from the detector's features with a balanced accuracy of "
-            f"{_said(told['balanced_accuracy'])}; chance is {told['chance']:.2f} ({len(told['sources'])} sources, "
+            f"{said(told['balanced_accuracy'])}; chance is {told['chance']:.2f} ({len(told['sources'])} sources, "
             f"{told['images']} images, {told['patients']} patients)."
         )
-    said = (
+    about = (
         "From **E**, at the operating points: boxes on images in which the finding is absent. Where it is boxed only "
         "elsewhere, boxes mean that the picture speaks and not the finding. “Up to”: rule of three."
     )
-    return "\n\n".join(["## Finding or source?", said, _table(head, rows), features])
+    return "\n\n".join(["## Finding or source?", about, table(head, rows), features])
 
 
 def _alarmed(alarm: Json) -> str:
@@ -318,26 +276,26 @@ def _alarmed(alarm: Json) -> str:
 
 
 def _gallery(card: ModelCard, results: Json) -> str:
-    said = (
+    about = (
         "From **E**: false boxes of the highest score, and readers' boxes that nothing at the operating point touches, "
         "one per patient. The pictures are in `gallery/` beside the report and are not published. Boxes: x1, y1, x2, "
         "y2 in pixels of the built set."
     )
-    parts = ["## Worst errors", said]
+    parts = ["## Worst errors", about]
     for finding, faults in results["gallery"].items():
         rows = [
             (
                 fault["kind"],
-                _code(fault["image_id"]),
+                code(fault["image_id"]),
                 f"{fault['score']:.2f}",
                 ", ".join(f"{value:.0f}" for value in fault["box_xyxy"]),
-                _plain(fault["why"]),
+                plain(fault["why"]),
             )
             for fault in faults
         ]
         if rows:
-            table = _table(("error", "image", "score", "box", "why"), rows)
-            parts.append(_folded(f"{card.space[finding].display} ({len(rows)})", table))
+            errors = table(("error", "image", "score", "box", "why"), rows)
+            parts.append(folded(f"{card.space[finding].display} ({len(rows)})", errors))
     return "\n\n".join(parts)
 
 
@@ -347,15 +305,10 @@ def _gallery(card: ModelCard, results: Json) -> str:
 def _limits(card: ModelCard, results: Json) -> str:
     few = [row for row in _assessed(results) if row["boxes"] < FEW_BOXES]
     unseen = [row["finding"] for row in _assessed(results) if not row["images_without"]]
-    known = set(card.trained_on.sources)
-    new = [name for name in results["data"]["sources"] if name not in known]
     lines = ["The intervals cover neither another hospital nor another seed of training."]
-    if new:
-        lines.append(f"Of the tested sources {_plain(', '.join(new))} had no part in training; the others had.")
-    else:
-        lines.append("All tested films are of collections that training saw: nothing is measured on another one.")
+    lines.append(unseen_sources(list(results["data"]["sources"]), card.trained_on.sources))
     if few:
-        named = ", ".join(f"{_plain(card.space[row['finding']].display)} ({row['boxes']})" for row in few)
+        named = ", ".join(f"{plain(card.space[row['finding']].display)} ({row['boxes']})" for row in few)
         lines.append(f"Fewer than {FEW_BOXES} test boxes, so read the intervals: {named}.")
     if unseen:
         lines.append(f"No image of **E** is known to be without {_listed(card, unseen)}: AP is kinder there.")
@@ -364,18 +317,6 @@ def _limits(card: ModelCard, results: Json) -> str:
     )
     lines.append("Labels are those of the sources; where readers disagree, so does the measure.")
     return "\n".join(["## Limits", "", *(f"- {line}" for line in lines)])
-
-
-def _licence(card: ModelCard, sources: Mapping[str, Card | None]) -> str:
-    closed = [key if source is None else source.name for key, source in sources.items() if _is_closed(source)]
-    lines = ["## Licence", f"{_plain(card.licence)}."]
-    if closed:
-        lines.append(f"**Non-commercial research use only**, because of {_plain(', '.join(closed))}.")
-    return "\n\n".join(lines)
-
-
-def _is_closed(source: Card | None) -> bool:
-    return source is None or not source.commercial_use
 
 
 # Words and tables
@@ -392,36 +333,4 @@ def _assessed(results: Json) -> list[Json]:
 
 
 def _listed(card: ModelCard, keys: Sequence[str]) -> str:
-    return _plain(", ".join(card.space[key].display for key in keys))
-
-
-def _said(interval: Json | None, digits: int = 2) -> str:
-    """A figure with its interval; a dash where nothing was measured."""
-    if interval is None or interval["value"] is None:
-        return "–"
-    if interval["low"] is None:
-        return f"{interval['value']:.{digits}f}"
-    return f"{interval['value']:.{digits}f} ({interval['low']:.{digits}f}–{interval['high']:.{digits}f})"
-
-
-def _plain(text: object) -> str:
-    """Words from outside, so that they are words in Markdown too, and one cell of a table."""
-    said = " ".join(str(text).split())
-    for mark in "\\`*_[]|":
-        said = said.replace(mark, f"\\{mark}")
-    return said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _code(text: object) -> str:
-    """The same between backticks, where a backslash is a backslash."""
-    return "`" + " ".join(str(text).split()).replace("`", "'").replace("|", "\\|") + "`"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _folded(summary: str, content: str) -> str:
-    """What opens at a click; the empty lines let GitHub see Markdown inside."""
-    return f"<details><summary>{escape(summary)}</summary>\n\n{content}\n\n</details>"
+    return plain(", ".join(card.space[key].display for key in keys))

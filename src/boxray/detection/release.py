@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from boxray.core.arrays import FloatArray
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.detection.calibrate import calibrated_card
@@ -19,8 +18,8 @@ from boxray.detection.detect import YoloDetector
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import WEIGHTS
 from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
-from boxray.engines import Session, require_finite
-from boxray.tensors import read_tensors, write_graph, write_tensors
+from boxray.engines import Session
+from boxray.tensors import TorchSession, read_tensors, write_graph, write_tensors
 from boxray.weights import ModelCard, Provenance, load_card, save_card, write_card
 
 if TYPE_CHECKING:
@@ -28,24 +27,6 @@ if TYPE_CHECKING:
 
 FEWEST_TRAINING_BOXES = 20
 """A finding trained with fewer boxes is not assessed: a handful teaches a film, not a finding."""
-
-
-class TorchSession(Session):
-    """The network itself as a session: what the exported graph must equal, and how training tensors are judged."""
-
-    lanes = 1
-
-    def __init__(self, network: torch.nn.Module, device: str = "cpu") -> None:
-        self._network = network.to(device)
-        self._device = device
-
-    def run(self, inputs: FloatArray) -> Mapping[str, FloatArray]:
-        """One output, of shape ``(B, 4 + F, A)``."""
-        import torch
-
-        with torch.inference_mode():
-            output = self._network(torch.from_numpy(inputs).to(self._device)).cpu().numpy()
-        return {"output": require_finite("output", output)}
 
 
 def load_torch_detector(weights: Path, state: Path, device: str = "cpu") -> YoloDetector:
@@ -61,7 +42,7 @@ def load_torch_detector(weights: Path, state: Path, device: str = "cpu") -> Yolo
         ModelError: If a GPU is asked for and there is none, or the run is not finished.
     """
     card, network = trained_network(weights, state)
-    return YoloDetector(card, TorchSession(network, _require_device(device)), card.space)
+    return YoloDetector(card, TorchSession(network, ("output",), device), card.space)
 
 
 def trained_network(weights: Path, state: Path) -> tuple[ModelCard, torch.nn.Module]:
@@ -89,14 +70,6 @@ def _card_of_run(run: Path) -> ModelCard:
     with (run / WEIGHTS).open("rb") as file:
         spoken = hashlib.file_digest(file, "sha256").hexdigest()
     return card.model_copy(update={"sha256": {f"{card.name}.onnx": spoken}})
-
-
-def _require_device(device: str) -> str:
-    import torch
-
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError(f"torch finds no GPU for {device!r} on this machine; take cpu")
-    return device
 
 
 def release(
@@ -136,7 +109,7 @@ def release(
     network = build_network(recipe.architecture, len(card.space), read_tensors(out / f"{name}.safetensors"))
     write_graph(network, card.side_px, ["output"], out / f"{name}.onnx")
     detector = YoloDetector.load(save_card(card, out), many=True)
-    _require_parity(detector, TorchSession(network), card.side_px)
+    _require_parity(detector, TorchSession(network, ("output",)), card.side_px)
     return write_card(calibrated_card(detector, Manifest.load(recipe.data)), out)
 
 

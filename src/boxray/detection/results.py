@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from boxray.core.metrics import Curve, Interval
+from boxray.core.plain import rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class LocalizedAt:
     false_per_image: Interval
 
     def to_json(self) -> dict[str, Any]:
-        return {"iou": self.iou, "accuracy": json_of(self.accuracy), "false_per_image": json_of(self.false_per_image)}
+        return {"iou": self.iou, "accuracy": self.accuracy.to_json(), "false_per_image": self.false_per_image.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +58,9 @@ class AtThreshold:
     def to_json(self) -> dict[str, Any]:
         return {
             "threshold": self.threshold,
-            "sensitivity": json_of(self.sensitivity),
-            "false_per_image": json_of(self.false_per_image),
-            "f1_at_40": json_of(self.f1_at_40),
+            "sensitivity": self.sensitivity.to_json(),
+            "false_per_image": self.false_per_image.to_json(),
+            "f1_at_40": self.f1_at_40.to_json(),
         }
 
 
@@ -78,11 +77,11 @@ class ScoreBin:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "low": number(self.low),
-            "high": number(self.high),
+            "low": rounded(self.low),
+            "high": rounded(self.high),
             "detections": self.detections,
-            "mean_score": number(self.mean_score),
-            "hit": json_of(self.hit),
+            "mean_score": rounded(self.mean_score),
+            "hit": self.hit.to_json(),
         }
 
 
@@ -104,7 +103,7 @@ class Reliability:
             "from_score": self.lowest,
             "detections": self.detections,
             "hits": self.hits,
-            "ece": json_of(self.ece),
+            "ece": self.ece.to_json(),
             "bins": [each.to_json() for each in self.bins],
         }
 
@@ -126,9 +125,9 @@ class GroupResult:
             "attribute": self.attribute,
             "group": self.group,
             **self.counts.to_json(),
-            "ap50": json_of(self.ap50),
-            "sensitivity": json_of(self.sensitivity),
-            "false_per_image": json_of(self.false_per_image),
+            "ap50": self.ap50.to_json(),
+            "sensitivity": self.sensitivity.to_json(),
+            "false_per_image": self.false_per_image.to_json(),
         }
 
 
@@ -160,26 +159,16 @@ class FindingResult:
         return {
             "finding": self.finding,
             "assessed": self.assessed,
-            "ap50": number(self.ap50.value),
-            "low": number(self.ap50.low),
-            "high": number(self.ap50.high),
+            "ap50": rounded(self.ap50.value),
+            "low": rounded(self.ap50.low),
+            "high": rounded(self.ap50.high),
             **self.counts.to_json(),
-            "ap40": json_of(self.ap40),
-            "ap50_95": json_of(self.ap50_95),
-            "sensitivity_at_false_per_image": {f"{rate:g}": json_of(at) for rate, at in self.sensitivity_at.items()},
-            "froc_mean": json_of(self.froc_mean),
+            "ap40": self.ap40.to_json(),
+            "ap50_95": self.ap50_95.to_json(),
+            "sensitivity_at_false_per_image": {f"{rate:g}": at.to_json() for rate, at in self.sensitivity_at.items()},
+            "froc_mean": self.froc_mean.to_json(),
             "localization": [at.to_json() for at in self.localization],
             "at_threshold": None if self.at_threshold is None else self.at_threshold.to_json(),
             "reliability": None if self.reliability is None else self.reliability.to_json(),
             "groups": [group.to_json() for group in self.groups],
         }
-
-
-def number(value: float) -> float | None:
-    """Four digits; None for NaN, which JSON does not know."""
-    return None if np.isnan(value) else round(value, 4)
-
-
-def json_of(interval: Interval) -> dict[str, float | None]:
-    """An interval as value, low and high."""
-    return {"value": number(interval.value), "low": number(interval.low), "high": number(interval.high)}

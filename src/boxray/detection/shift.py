@@ -19,7 +19,6 @@ from boxray.core.metrics import Interval, bootstrap, bootstrap_all
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
 from boxray.detection.evaluate import Detections
-from boxray.detection.results import json_of
 
 FEWEST_PATIENTS = 10
 """A source with fewer is not told from the others: five folds would have one or two of them each."""
@@ -64,8 +63,8 @@ class FalseAlarms:
             "images": self.n_images,
             "patients": self.n_patients,
             "false_boxes": self.n_false,
-            "false_per_image": json_of(self.per_image),
-            "share_of_images": json_of(self.share_of_images),
+            "false_per_image": self.per_image.to_json(),
+            "share_of_images": self.share_of_images.to_json(),
             "share_at_most_if_none": None if self.n_false else round(self.at_most_if_none, 4),
         }
 
@@ -135,7 +134,7 @@ class SourceTold:
             "images": self.n_images,
             "patients": self.n_patients,
             "features": self.n_features,
-            "balanced_accuracy": json_of(self.balanced_accuracy),
+            "balanced_accuracy": self.balanced_accuracy.to_json(),
             "chance": self.chance,
             "confusion": self.confusion.tolist(),
         }

@@ -185,6 +185,35 @@ def map_picture(
     return canvas
 
 
+def bare_picture(
+    film: Film,
+    marks: Sequence[Mark],
+    *,
+    values: FloatArray | None = None,
+    spots: Sequence[tuple[tuple[float, float], Colour]] = (),
+) -> ByteArray:
+    """The film with boxes and no word beside it, so that two of them can stand side by side; words go into a heading.
+
+    Args:
+        film: The radiograph.
+        marks: Boxes; their words are not drawn.
+        values: A raw map, >= 0, that is laid over the film, full colour at its own maximum.
+        spots: Points (x, y) in the radiograph's frame, each drawn as a small ring of its colour.
+    """
+    height, width = film.grey.shape
+    picture = plain_picture(film)
+    if values is not None:
+        picture = _painted(picture, _levels(values, float(values.max(initial=0)), (width, height)))
+    for mark in sorted(marks, key=lambda each: each.rank):
+        _draw_box(picture, film, mark.box, mark.colour, dashed=mark.dashed)
+    for (x, y), colour in spots:
+        centre = round(x * film.scale), round(y * height / film.size_wh[1])
+        radius = 6 * film.line_px
+        cv2.circle(picture, centre, radius, (0, 0, 0), thickness=film.line_px + 3, lineType=cv2.LINE_AA)
+        cv2.circle(picture, centre, radius, colour, thickness=film.line_px + 1, lineType=cv2.LINE_AA)
+    return picture
+
+
 def compose(panels: Sequence[Panel], footer: Sequence[tuple[str, Colour]]) -> ByteArray:
     """Panels from left to right, each under its heading, above a strip of lines that belong to all."""
     font_px = max(_SMALLEST_FONT_PX, round(max(panel.picture.shape[0] for panel in panels) / 45))

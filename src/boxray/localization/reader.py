@@ -1,4 +1,4 @@
-"""READ: bytes → radiograph → boxes, scores and maps in one frame → agreement → reading."""
+"""READ: bytes → radiograph → scope gate → boxes, scores and maps in one frame → agreement → reading."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from boxray.classification.classify import CamClassifier
+from boxray.classification.gate.gate import released_gate
 from boxray.core.ahead import in_order
 from boxray.core.errors import InputError, ModelError, Outcome
 from boxray.core.findings import LabelSpace
-from boxray.core.protocols import Classified, Classifier, Detector
+from boxray.core.protocols import Classified, Classifier, Detector, Gate
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Agreement, Chest, Detection, Reading
 from boxray.detection.detect import YoloDetector
@@ -25,6 +26,8 @@ from boxray.weights import released_card
 
 Only = Literal["detector", "classifier"]
 LOG = logging.getLogger(__name__)
+NOT_CHECKED: Final = "scope check off: whether this is a frontal chest radiograph at all was not looked at"
+"""The note of a reading by a reader without a gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Reader:
     classifier: Classifier | None
     lanes: int = 1
     """How many radiographs its models should work on at once when there are many."""
+    gate: Gate | None = None
+    """Refuses before the models are asked. None reads everything and says so in the reading's notes."""
 
     def __post_init__(self) -> None:
         if self.detector is None and self.classifier is None:
@@ -102,14 +107,19 @@ class Reader:
     def read_radiograph(self, rad: Radiograph, name: str, *, min_score: float | None = None) -> Reading:
         """The same for a radiograph that is decoded already."""
         try:
+            if self.gate is not None:
+                self.gate.require(rad)
             return self._read(rad, name, min_score)
+        except InputError as error:
+            return Reading.not_answered(name, error)
         except ModelError as error:
             LOG.error("a model failed: %s", error.reason)  # noqa: TRY400 - the reason is ours, the trace says no more
             return Reading.not_answered(name, error)
 
     def _read(self, rad: Radiograph, name: str, min_score: float | None) -> Reading:
         keys = self.label_space.keys
-        reading = Reading(name, Outcome.RESULT, size_wh=rad.size_wh, notes=rad.notes)
+        notes = rad.notes if self.gate is not None else (*rad.notes, NOT_CHECKED)
+        reading = Reading(name, Outcome.RESULT, size_wh=rad.size_wh, notes=notes)
         detections: tuple[Detection, ...] = ()
         classified = Classified({}, ())
         models, silent = {}, {}
@@ -170,7 +180,12 @@ class Reader:
 
 
 def released_reader(
-    engine: EngineName = "openvino", only: Only | None = None, *, many: bool = False, detector: str | None = None
+    engine: EngineName = "openvino",
+    only: Only | None = None,
+    *,
+    many: bool = False,
+    detector: str | None = None,
+    scope_check: bool = True,
 ) -> Reader:
     """A reader of the weights that the project releases.
 
@@ -179,13 +194,15 @@ def released_reader(
         only: The one model that is wanted.
         many: For `Reader.read_many` or several threads: see `boxray.engines.open_session`.
         detector: Name of the released detector, or path of a card; None means the default one.
+        scope_check: Refuse what is no whole, upright frontal chest radiograph; without it, readings carry a note.
 
     Raises:
         ModelError: If weights are missing, or are not what their card says, or those named are no detector.
     """
     boxes = None if only == "classifier" else _released_detector(detector, engine, many)
     classifier = None if only == "detector" else CamClassifier.load(released_card("classification"), engine, many=many)
-    return Reader(boxes, classifier, max(model.session.lanes for model in (boxes, classifier) if model))
+    lanes = max(model.session.lanes for model in (boxes, classifier) if model)
+    return Reader(boxes, classifier, lanes, released_gate() if scope_check else None)
 
 
 def _released_detector(wanted: str | None, engine: EngineName, many: bool) -> YoloDetector:

@@ -5,7 +5,7 @@ Head, style in light and dark, foot; and the words and tables in which figures a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from math import isnan
 from string import Template
@@ -46,12 +46,23 @@ figcaption { font-size: 14px; font-weight: 600; }
 .curve { fill: none; stroke: var(--accent); stroke-width: 2; stroke-linejoin: round; }
 .bar { fill: var(--soft); stroke: var(--accent); } .point { fill: var(--accent); }
 .whisker { fill: none; stroke: var(--ink); stroke-width: 1.3; }
+.reference { fill: none; stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 2 4; }
+.other { fill: none; stroke: var(--quiet); stroke-width: 1.3; stroke-dasharray: 6 4; }
+.heat td { text-align: right; padding: 5px 10px; } .heat thead th { padding-left: 10px; text-align: right; }
+.heat caption { white-space: nowrap; }
+.s1 { --accent: #c2571a; --dash: 7 3; } .s2 { --accent: #3f7d3a; --dash: 3 3; }
+.s3 { --accent: #8a4f9e; --dash: 9 3 2 3; } .s4 { --accent: #8c6d1f; --dash: 2 4; } .s5 { --accent: #6b6b6b; }
+.series .curve { stroke-dasharray: var(--dash); } .series .whisker { stroke: var(--accent); }
+@media (prefers-color-scheme: dark) { .s1 { --accent: #f0935a; } .s2 { --accent: #86c480; } .s3 { --accent: #cf9be0; }
+  .s4 { --accent: #d8b95e; } .s5 { --accent: #b5b5b5; } }
 .tick { font-size: 11px; fill: var(--quiet); } .label { font-size: 12px; fill: var(--ink); }
 .mid { text-anchor: middle; } .end { text-anchor: end; }
 details { margin: 12px 0; } summary { cursor: pointer; font-weight: 600; }
 .films { display: flex; flex-wrap: wrap; gap: 10px; margin-top: 10px; }
 .films figure { width: 560px; font-size: 14px; }
 .films img { max-width: 100%; width: 560px; height: auto; background: #111; display: block; }
+.pairs figure { width: auto; margin: 10px 0 22px; } .pairs img { max-width: 100%; height: auto; display: block; }
+.verdict { border-left: 5px solid var(--accent); background: var(--soft); padding: 8px 14px; max-width: 95ch; }
 footer { margin-top: 50px; border-top: 1px solid var(--line); color: var(--quiet); font-size: 13px;
   overflow-wrap: anywhere; }
 @media print { .banner { position: static; } section { break-inside: avoid-page; } }
@@ -125,3 +136,39 @@ def table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
         f'<div class="wide"><table><caption>{caption}</caption><thead><tr>{named}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def heat_table(caption: str, corner: str, names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+    """A table of counts in which each cell is the fuller of colour the larger its share of its row.
+
+    Args:
+        caption: HTML.
+        corner: HTML: what rows and columns are.
+        names: HTML, of rows and columns alike.
+        counts: Row by row.
+    """
+    head = "".join(f'<th scope="col">{name}</th>' for name in (corner, *names, "all"))
+    rows = []
+    for name, row in zip(names, counts, strict=True):
+        cells = (
+            f'<td style="background: color-mix(in srgb, var(--accent) {45 * n / max(sum(row), 1):.0f}%, '
+            f'transparent)">{n} <span class="quiet">{n / max(sum(row), 1):.0%}</span></td>'
+            for n in row
+        )
+        rows.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}<td class="quiet">{sum(row)}</td></tr>')
+    return (
+        f'<div class="wide"><table class="heat"><caption>{caption}</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """What matters most, side by side: name and value, both HTML."""
+    inner = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in pairs)
+    return f'<dl class="facts">{inner}</dl>'
+
+
+def plot_row(pairs: Iterable[tuple[str, str]]) -> str:
+    """Plots side by side: caption and plot, both HTML."""
+    inner = "".join(f"<figure><figcaption>{caption}</figcaption>{plot}</figure>" for caption, plot in pairs)
+    return f'<div class="plots">{inner}</div>'

@@ -40,7 +40,15 @@ def share_axis(label: str) -> Axis:
 
 
 def curve_plot(
-    title: str, x: Axis, y: Axis, curve: Curve, points: Sequence[tuple[float, Interval]] = (), *, steps: bool = False
+    title: str,
+    x: Axis,
+    y: Axis,
+    curve: Curve,
+    points: Sequence[tuple[float, Interval]] = (),
+    *,
+    steps: bool = False,
+    reference: Curve | None = None,
+    others: Sequence[Curve] = (),
 ) -> str:
     """A curve, and points on it with their 95 % intervals as upright bars.
 
@@ -51,15 +59,76 @@ def curve_plot(
         curve: Its points; none draws the axes alone.
         points: x, and y with its interval.
         steps: Whether y stands still until the next x.
+        reference: Dotted: what chance reaches, or what would be right.
+        others: Broken lines, of parts of the whole.
     """
+    beside = [] if reference is None else [_line(x, y, reference, "reference")]
+    beside += [_line(x, y, other, "other") for other in others]
     places = list(zip(curve.x, curve.y, strict=True))
     if steps and places:
         ends = [*curve.x[1:], x.high]
         places = [point for (left, up), right in zip(places, ends, strict=True) for point in ((left, up), (right, up))]
-    path = " ".join(f"{_x(x, left):.1f},{_y(y, up):.1f}" for left, up in places if left <= x.high)
-    line = f'<polyline class="curve" points="{path}"/>' if path else ""
+    line = _line(x, y, Curve(*zip(*places, strict=True)) if places else curve, "curve")
     marks = "".join(_point(_x(x, at), interval, y) for at, interval in points if not isnan(interval.value))
-    return _svg(title, _frame(x, y) + line + marks)
+    return _svg(title, _frame(x, y) + "".join(beside) + line + marks)
+
+
+def _line(x: Axis, y: Axis, curve: Curve, kind: str) -> str:
+    places = zip(curve.x, curve.y, strict=True)
+    path = " ".join(f"{_x(x, left):.1f},{_y(y, up):.1f}" for left, up in places if left <= x.high)
+    return f'<polyline class="{kind}" points="{path}"/>' if path else ""
+
+
+def curves_plot(
+    title: str, x: Axis, y: Axis, curves: Sequence[tuple[str, Curve, Sequence[tuple[float, Interval]]]]
+) -> str:
+    """Several curves with points on them, at most six, told apart by colour and by dashes, their names in the plot.
+
+    Args:
+        title: What is seen, for those who cannot see it.
+        x: The axis to the right.
+        y: The axis upwards.
+        curves: Name, curve, and x and y of the points with their intervals.
+    """
+    drawn = []
+    for place, (name, curve, points) in enumerate(curves):
+        path = " ".join(f"{_x(x, left):.1f},{_y(y, up):.1f}" for left, up in zip(curve.x, curve.y, strict=True))
+        marks = "".join(_point(_x(x, at), interval, y) for at, interval in points if not isnan(interval.value))
+        top = _TOP + 8 + 15 * place
+        drawn.append(
+            f'<g class="series s{place}"><polyline class="curve" points="{path}"/>{marks}'
+            f'<line class="curve" x1="{_WIDTH - 126}" x2="{_WIDTH - 102}" y1="{top}" y2="{top}"/>'
+            f'<text class="label" x="{_WIDTH - 97}" y="{top + 4}">{escape(name)}</text></g>'
+        )
+    return _svg(title, _frame(x, y) + "".join(drawn))
+
+
+def difference_plot(title: str, label: str, rows: Sequence[tuple[str, Interval]]) -> str:
+    """Differences in [-1, 1] with their intervals, one below the other, round a line at zero."""
+    left, line_h = 118, 26
+    bottom = _TOP + line_h * len(rows)
+    x = Axis(label, -1.0, 1.0, (-1.0, -0.5, 0.0, 0.5, 1.0))
+
+    def place(value: float) -> float:
+        return left + x.share(value) * (_WIDTH - _RIGHT - left)
+
+    parts = [
+        f'<line class="{"axis" if at == 0 else "grid"}" x1="{place(at):.1f}" x2="{place(at):.1f}" y1="{_TOP}" '
+        f'y2="{bottom}"/><text class="tick mid" x="{place(at):.1f}" y="{bottom + 15}">{at:+g}</text>'
+        for at in x.ticks
+    ]
+    for number, (name, interval) in enumerate(rows):
+        y = _TOP + line_h * (number + 0.5)
+        parts.append(f'<text class="label end" x="{left - 8}" y="{y + 4:.1f}">{escape(name)}</text>')
+        if isnan(interval.value):
+            continue
+        if not isnan(interval.low):
+            ends = f'x1="{place(interval.low):.1f}" x2="{place(interval.high):.1f}" y1="{y:.1f}" y2="{y:.1f}"'
+            parts.append(f'<line class="whisker" {ends}/>')
+        parts.append(f'<circle class="point" cx="{place(interval.value):.1f}" cy="{y:.1f}" r="4"/>')
+    middle = (left + _WIDTH - _RIGHT) / 2
+    parts.append(f'<text class="label mid" x="{middle}" y="{bottom + 34}">{escape(label)}</text>')
+    return _svg(title, "".join(parts), bottom + 42)
 
 
 def bar_plot(title: str, x_label: str, y: Axis, bars: Sequence[tuple[str, Interval]]) -> str:
@@ -94,9 +163,9 @@ def row_plot(interval: Interval) -> str:
     return f'<svg class="row" viewBox="0 0 120 18" width="120" height="18" aria-hidden="true">{inner}</svg>'
 
 
-def _svg(title: str, inner: str) -> str:
+def _svg(title: str, inner: str, height: float = _HEIGHT) -> str:
     return (
-        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="plot" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{inner}</svg>"
     )
 

@@ -110,7 +110,7 @@ class Service:
         if "classifier" in reading.models:
             classifier = _RepeatedClassifier(self.label_space, reading)
         again = Reader(detector, classifier).read_radiograph(rad, reading.file)
-        return replace(answer, reading=again)
+        return replace(answer, reading=replace(again, notes=reading.notes))  # whether the scope was checked stays said
 
     def opaque_id(self, data: bytes) -> str:
         """What the log calls a file: the same for the same bytes, of no use without the key."""

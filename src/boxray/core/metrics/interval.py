@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from boxray.core.arrays import FloatArray, IntArray
+from boxray.core.plain import rounded
 
 Measure = Callable[[FloatArray], FloatArray]
 """Weights of shape ``(I,)``, one per image, in; ``K`` figures out, NaN where one measures nothing."""
@@ -23,6 +24,10 @@ class Interval:
 
     def __str__(self) -> str:
         return "–" if np.isnan(self.value) else f"{self.value:.2f} ({self.low:.2f}–{self.high:.2f})"
+
+    def to_json(self) -> dict[str, float | None]:
+        """Plain data, four digits; None where there is nothing to measure."""
+        return {"value": rounded(self.value), "low": rounded(self.low), "high": rounded(self.high)}
 
     @classmethod
     def nothing(cls) -> Interval:

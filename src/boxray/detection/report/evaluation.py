@@ -12,7 +12,7 @@ from boxray.core.reading import DISCLAIMER, ModelIdentity
 from boxray.data.manifest import Manifest
 from boxray.detection.compare import mean_ap50
 from boxray.detection.evaluate import FEWEST_BOXES, Detections
-from boxray.detection.results import FindingResult, json_of
+from boxray.detection.results import FindingResult
 from boxray.detection.shift import FalseAlarms, SourceTold, false_alarms
 
 SCHEMA: Final = "boxray.detection.evaluation/1"
@@ -27,7 +27,7 @@ class ReaderCeiling:
     f1: Interval
 
     def to_json(self) -> dict[str, Any]:
-        return {"images": self.n_images, "boxes": self.n_boxes, "f1_at_40": json_of(self.f1)}
+        return {"images": self.n_images, "boxes": self.n_boxes, "f1_at_40": self.f1.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Evaluation:
             },
             "assumed_absences_count": self.with_assumed,
             "bootstrap_rounds": self.rounds,
-            "mean_ap50": {"findings": list(self.averaged), **json_of(self.mean)},
+            "mean_ap50": {"findings": list(self.averaged), **self.mean.to_json()},
             "findings": [
                 result.to_json()
                 | {

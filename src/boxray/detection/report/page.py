@@ -15,18 +15,17 @@ from boxray.detection.gallery import ErrorKind, Fault
 from boxray.detection.report.evaluation import Evaluation
 from boxray.detection.results import FindingResult, GroupResult, Reliability
 from boxray.detection.shift import FalseAlarms, SourceTold
-from boxray.page.frame import figure, table, table_row, whole_page
+from boxray.page.frame import facts, figure, plot_row, table, table_row, whole_page
+from boxray.page.pictures import Picture, picture_figure
 from boxray.page.plots import Axis, bar_plot, curve_plot, row_plot, share_axis
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A fault with its picture: `data_uri` is what the page shows, `file` the full picture beside it."""
+    """A fault with its picture."""
 
     fault: Fault
-    data_uri: str
-    file: str
-    size_wh: tuple[int, int]
+    picture: Picture
 
 
 def report_page(evaluation: Evaluation, gallery: Mapping[str, Sequence[Shown]]) -> str:
@@ -178,15 +177,14 @@ def _at_threshold(result: FindingResult, evaluation: Evaluation) -> str:
             f"readers between themselves {figure(ceiling.f1)}, on {ceiling.n_images} images with {ceiling.n_boxes} "
             "boxes of all splits"
         )
-    facts = (
+    told = (
         ("Operating point (score)", f"{at.threshold:.3f}"),
         ("Sensitivity", figure(at.sensitivity)),
         ("FP / image", figure(at.false_per_image)),
         ("F1 at IoU 0.4", f'{figure(at.f1_at_40)}<br><span class="quiet">{readers}</span>'),
         *_reliability_fact(result.reliability),
     )
-    inner = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
-    return f'<dl class="facts">{inner}</dl>'
+    return facts(told)
 
 
 def _reliability_fact(reliability: Reliability | None) -> list[tuple[str, str]]:
@@ -224,11 +222,7 @@ def _plots(result: FindingResult) -> str:
         axes = share_axis("Mean score"), share_axis("Share of hits")
         plot = curve_plot("reliability", *axes, Curve((0.0, 1.0), (0.0, 1.0)), points)
         plots.append(("Reliability: on the line scores keep their word", plot))
-    return (
-        '<div class="plots">'
-        + "".join(f"<figure><figcaption>{caption}</figcaption>{plot}</figure>" for caption, plot in plots)
-        + "</div>"
-    )
+    return plot_row(plots)
 
 
 def _tables(result: FindingResult) -> str:
@@ -320,14 +314,9 @@ def _gallery(shown: Sequence[Shown]) -> str:
 
 
 def _picture(item: Shown) -> str:
-    width, height = item.size_wh
     fault = item.fault
     score = f", score {fault.score:.2f}" if fault.kind is ErrorKind.FALSE_BOX else ""
-    said = escape(f"{fault.kind.value}{score}: {fault.why}")
-    return (
-        f'<figure><a href="{escape(item.file)}"><img src="{item.data_uri}" width="{width}" height="{height}" '
-        f'alt="{said}" loading="lazy"></a><div class="quiet">{said}; {escape(fault.image_id)}</div></figure>'
-    )
+    return picture_figure(item.picture, f"{fault.kind.value}{score}: {fault.why}", fault.image_id)
 
 
 # The shift check

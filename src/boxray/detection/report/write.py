@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-
-from boxray.core.arrays import ByteArray
 from boxray.data.manifest import Manifest
 from boxray.detection.evaluate import Detections
 from boxray.detection.gallery import Fault, fault_picture, worst_faults
 from boxray.detection.report.evaluation import Evaluation
 from boxray.detection.report.page import Shown, report_page
-from boxray.imaging.draw import encode_png
-
-_JPEG_QUALITY = 80
-"""Of the pictures inside of the page; those in the gallery have lost nothing."""
+from boxray.page.pictures import keep_picture
 
 
 def write_report(
@@ -62,17 +55,8 @@ def write_report(
 
 
 def _shown(number: int, fault: Fault, manifest: Manifest, folder: Path) -> Shown:
-    picture = fault_picture(fault, manifest)
     file = f"gallery/{fault.finding}-{fault.kind.value.replace(' ', '-')}-{number:02d}.png"
-    (folder / file).write_bytes(encode_png(picture))
-    return Shown(fault, _data_uri(picture), file, (picture.shape[1], picture.shape[0]))
-
-
-def _data_uri(picture: ByteArray) -> str:
-    _, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+    return Shown(fault, keep_picture(fault_picture(fault, manifest), folder, file))
 
 
 def _fault_json(item: Shown) -> dict[str, object]:
@@ -84,5 +68,5 @@ def _fault_json(item: Shown) -> dict[str, object]:
         "score": round(fault.score, 4),
         "box_xyxy": [round(value, 1) for value in fault.box.xyxy],
         "why": fault.why,
-        "picture": item.file,
+        "picture": item.picture.file,
     }

@@ -1,0 +1,323 @@
+"""The model card as a page: what released weights are for, what was measured of them, and on what.
+
+After Mitchell et al., 2019, Model Cards for Model Reporting (FAT*). Made from the weights' JSON card and the
+`results.json` of an evaluation, so that no figure is copied by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from boxray.classification.evaluate import FEWEST_IMAGES
+from boxray.classification.report.evaluation import SCHEMA
+from boxray.core.calibration import Scale
+from boxray.core.errors import ModelError
+from boxray.core.metrics import CONFUSION_FIGURES
+from boxray.core.reading import DISCLAIMER
+from boxray.page.markdown import Json, code, folded, plain, said, table
+from boxray.page.model_card import Sources, cards_of, files_table, licence, training, unseen_sources
+from boxray.page.model_card import read_results as read_json_results
+from boxray.runs.run import write_atomically
+from boxray.weights import ModelCard, load_card
+
+FEW_IMAGES: Final = 30
+"""With or without a finding, within source: with fewer it is named among the limits."""
+
+
+def write_model_card(weights: Path, results: Path, out: Path) -> Path:
+    """Write the page; it is there whole, or as it was.
+
+    Args:
+        weights: The card or a file beside it.
+        results: ``results.json`` of ``boxray classification evaluate --report`` with these weights.
+        out: The Markdown file.
+
+    Returns:
+        `out`.
+
+    Raises:
+        DataError: If `results` is not there or is no such file.
+        ModelError: If the weights are not what their card says, or the results are those of other weights or of
+            other operating points.
+    """
+    card, _ = load_card(weights, check=".onnx")
+    sizes = {name: file.stat().st_size for name in card.sha256 if (file := weights.with_name(name)).is_file()}
+    page = model_card(card, read_results(results, card), sizes, cards_of(card.trained_on.sources))
+    write_atomically(out, page.encode())
+    return out
+
+
+def read_results(path: Path, card: ModelCard) -> dict[str, Any]:
+    """The results of an evaluation, if they are those of the weights as they are now.
+
+    Raises:
+        DataError: If there is no such file, or it is none of ours.
+        ModelError: If other weights were evaluated, or these at other operating points.
+    """
+    again = f"make it with: boxray classification evaluate {card.name}.onnx --data BUILT --report DIR"
+    results = read_json_results(path, SCHEMA, card.identity().sha256, again)
+    for row in results["findings"]:
+        at, stored = row["at_threshold"], card.thresholds.get(row["finding"])
+        if at is not None and at["threshold"] not in (None, stored):
+            raise ModelError(
+                f"{path.name} was measured at {row['finding']} {at['threshold']}, the card now says {stored}; {again}"
+            )
+    return results
+
+
+def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources: Sources) -> str:
+    """The page in Markdown, as GitHub shows it.
+
+    Args:
+        card: Of the weights.
+        results: Of an evaluation of the same weights.
+        sizes: Bytes of the weight files that are there, by name.
+        sources: What the model was trained on: key -> data card, None where there is none.
+    """
+    made = card.trained_on
+    positives = [(card.space[key].display, made.positives.get(key, 0)) for key in card.space.keys]
+    parts = [
+        _head(card, results),
+        _use(card),
+        _model(card, sizes),
+        training(made.images, made.fingerprint, sources, "training images with it", positives, made.recipe),
+        _findings(card, results),
+        _by_group(card, results),
+        _at_threshold(card, results),
+        _classes(card, results),
+        _calibration(card, results),
+        _gallery(card, results),
+        _limits(card, results),
+        licence(card.licence, sources),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+# What it is
+
+
+def _head(card: ModelCard, results: Json) -> str:
+    data = results["data"]
+    assumed = " --with-assumed" if results["assumed_absences_count"] else ""
+    sources = ", ".join(f"{name} {n}" for name, n in data["sources"].items())
+    counted = "count as absences" if assumed else "do not count"
+    measured = (
+        f"- **E**: `boxray classification evaluate {card.name}.onnx --data BUILT --split {data['split']}{assumed} "
+        f"--report DIR` on the set of fingerprint `{data['fingerprint']}`: {data['images']} images of "
+        f"{data['patients']} patients ({plain(sources)}). An image counts for a finding where something is known; "
+        f"absences that a data card only assumes {counted}. Brackets: 95 % intervals from "
+        f"{results['bootstrap_rounds']} resamples of patients."
+    )
+    fitted = (
+        f"- **V**: made at its release on the validation part of the set of fingerprint "
+        f"`{card.trained_on.fingerprint}`, assumed absences included."
+    )
+    about = (
+        "Model card after Mitchell et al. (2019), made by `boxray classification card`. Its figures come from two "
+        "places, named above each table:"
+    )
+    title = f"# {plain(card.name)} {plain(card.version)}"
+    return "\n\n".join([title, f"**{plain(DISCLAIMER)}**", about, f"{measured}\n{fitted}"])
+
+
+def _use(card: ModelCard) -> str:
+    silent = [card.space[key].display for key in card.space.keys if key not in card.assessed]
+    named = plain(", ".join(card.space[key].display for key in card.assessed))
+    meant = (
+        f"**For:** {plain(card.intended_use)} It scores {named} and gives a map for each, for research on classifiers, "
+        "on labels and on what maps show."
+    )
+    not_meant = (
+        "**Not for:** diagnosis, triage, second reading, or any other decision about a person; other views and other "
+        "parts of the body than it was trained on; photographs of films or of screens."
+    )
+    lines = [
+        meant,
+        not_meant,
+        "A map shows where a score came from. It is neither an outline nor a probability.",
+    ]
+    if silent:
+        lines.append(f"**Not assessed:** {plain(', '.join(silent))}. Its silence on them says nothing.")
+    return "\n".join(["## Intended use", "", *(f"- {line}" for line in lines)])
+
+
+def _model(card: ModelCard, sizes: Mapping[str, int]) -> str:
+    shades = "as they are"
+    if card.clahe is not None:
+        shades = f"CLAHE, clip {card.clahe.clip:g}, {card.clahe.tiles} x {card.clahe.tiles} tiles"
+    about = f"{plain(card.architecture)}, a square of {card.side_px} px in grey, shades {shades}."
+    return "\n\n".join(["## Model", about, files_table(card.sha256, sizes)])
+
+
+# What was measured
+
+
+def _findings(card: ModelCard, results: Json) -> str:
+    head = (
+        "finding",
+        "AUROC within source",
+        "AP within source",
+        "images with / without",
+        "AUROC pooled",
+        "AP pooled",
+        "images with / without",
+        "patients",
+    )
+    rows = []
+    for row in results["findings"]:
+        within, pooled = row["within_source"], row["pooled"]
+        assessed = row["assessed"]
+        rows.append(
+            (
+                _display(card, row),
+                said(within["auroc"]) if assessed else "not assessed",
+                said(within["ap"]) if assessed else "",
+                _counts(within),
+                said(pooled["auroc"]) if assessed else "",
+                said(pooled["ap"]) if assessed else "",
+                _counts(pooled),
+                str(pooled["patients"]),
+            )
+        )
+    mean = results["mean"]
+    within, pooled = mean["auroc_within"], mean["auroc_pooled"]
+    about = (
+        f"From **E**. Mean (macro) AUROC within source of {len(within['findings'])} findings: {said(within['macro'])}; "
+        f"pooled of {len(pooled['findings'])}: {said(pooled['macro'])}. Within source: images are compared with those "
+        "of their own source alone, and only sources that have both kinds take part, so that telling sources apart "
+        "earns nothing. Chance reaches an AUROC of 0.5, and an AP of the share of images with the finding."
+    )
+    return "\n\n".join(["## Results per finding", about, table(head, rows)])
+
+
+def _by_group(card: ModelCard, results: Json) -> str:
+    about = (
+        f"From **E**, recall and specificity at what is said. A group of fewer than {FEWEST_IMAGES} images with or "
+        "without a finding has counts and no figure; one of which nothing is known is left out."
+    )
+    others = folded("By sex, age and view", _groups(card, results, ("sex", "age", "view")))
+    return "\n\n".join(["## Results per source", about, _groups(card, results, ("source",)), others])
+
+
+def _groups(card: ModelCard, results: Json, attributes: Sequence[str]) -> str:
+    of_source = attributes == ("source",)
+    kinds = ("auroc_pooled",) if of_source else ("auroc_within", "auroc_pooled")
+    names = ("AUROC",) if of_source else ("AUROC within source", "AUROC pooled")
+    head = ("finding", "group", *names, "recall", "specificity", "images with / without", "patients")
+    rows = [
+        (
+            _display(card, row),
+            plain(group["group"] if of_source else f"{group['attribute']}: {group['group']}"),
+            *(said(group[figure]) for figure in (*kinds, "recall", "specificity")),
+            _counts(group),
+            str(group["patients"]),
+        )
+        for row in results["findings"]
+        for group in row["groups"]
+        if group["attribute"] in attributes and group["images_with"] + group["images_without"]
+    ]
+    return table(head, rows) if rows else "Nothing is known of it."
+
+
+def _at_threshold(card: ModelCard, results: Json) -> str:
+    head = ("finding", "score from", "chosen (**V**)", *CONFUSION_FIGURES)
+    rows = []
+    for row in _assessed(results):
+        point, at = card.operating_points.get(row["finding"]), row["at_threshold"]
+        chosen = ("–", "none stored") if point is None else (f"{point.threshold:.3g}", plain(point.chosen))
+        if at is not None and at["threshold"] is None:
+            chosen = ("highest", "classes exclude each other")
+        rows.append((_display(card, row), *chosen, *(said((at or {}).get(name)) for name in CONFUSION_FIGURES)))
+    mean = results["mean"]
+    rows += [
+        (f"**Mean ({kind})**", "", "", *(said(mean[name][kind]) for name in CONFUSION_FIGURES))
+        for kind in ("macro", "weighted")
+    ]
+    about = "Scores chosen by **V**, figures from **E**; recall is sensitivity. Weighted: by images with each finding."
+    return "\n\n".join(["## What is said", about, table(head, rows)])
+
+
+def _classes(card: ModelCard, results: Json) -> str:
+    classes = results["classes"]
+    if classes is None or not classes["images"]:
+        return ""
+    names = [plain(card.space[key].display) for key in classes["classes"]]
+    rows = [(name, *map(str, row)) for name, row in zip(names, classes["confusion"], strict=True)]
+    about = f"From **E**: accuracy {said(classes['accuracy'])} on {classes['images']} images. Rows: what an image is."
+    return "\n\n".join(["## Which class was taken for which", about, table(("is / said", *names), rows)])
+
+
+def _calibration(card: ModelCard, results: Json) -> str:
+    rows = []
+    for row in _assessed(results):
+        scale, told = card.scale(row["finding"]), row["calibration"]
+        fitted = "as the network says it" if scale == Scale() else f"{scale.slope:.2f}, {scale.offset:+.2f}"
+        measured = ("–", "–") if told is None else (said(told["ece"], 3), said(told["brier"], 3))
+        rows.append((_display(card, row), fitted, *measured, _counts(row["pooled"])))
+    about = (
+        "Platt scaling of the network's logit (**V**). ECE, ten bins, and Brier score from **E**: a score is a "
+        "probability for a mix of films like the validation part, not for another one."
+    )
+    head = ("finding", "slope, offset (**V**)", "ECE", "Brier", "images with / without")
+    return "\n\n".join(["## Calibration", about, table(head, rows)])
+
+
+def _gallery(card: ModelCard, results: Json) -> str:
+    about = (
+        "From **E**: false alarms of the highest score and misses of the lowest, one per patient. The pictures are in "
+        "`gallery/` beside the report and are not published."
+    )
+    parts = ["## Most confident errors", about]
+    for finding, gallery in results["gallery"].items():
+        rows = [
+            (fault["kind"], code(fault["image_id"]), f"{fault['score']:.2f}", plain(fault["why"]))
+            for fault in gallery["shown"]
+        ]
+        if rows:
+            all_of_them = ", ".join(f"{kind} {n}" for kind, n in gallery["errors"].items())
+            errors = table(("error", "image", "score", "why"), rows)
+            parts.append(folded(f"{card.space[finding].display} ({len(rows)} shown; in all: {all_of_them})", errors))
+    return "\n\n".join(parts)
+
+
+# What to beware of
+
+
+def _limits(card: ModelCard, results: Json) -> str:
+    few, unmeasured = [], []
+    for row in _assessed(results):
+        within = row["within_source"]
+        least = min(within["images_with"], within["images_without"])
+        if not least:
+            unmeasured.append(_display(card, row))
+        elif least < FEW_IMAGES:
+            few.append(f"{_display(card, row)} ({_counts(within)})")
+    lines = [
+        "The intervals cover neither another hospital nor another seed of training.",
+        unseen_sources(list(results["data"]["sources"]), card.trained_on.sources),
+    ]
+    if unmeasured:
+        lines.append(
+            f"No source has images with and without {', '.join(unmeasured)}: a pooled figure may come from telling "
+            "sources apart, and is not one of the finding."
+        )
+    if few:
+        lines.append(
+            f"Fewer than {FEW_IMAGES} images with or without, within source, so read the intervals: {', '.join(few)}."
+        )
+    lines.append("Labels are those of the sources, some mined from reports; where they err, so does the measure.")
+    return "\n".join(["## Limits", "", *(f"- {line}" for line in lines)])
+
+
+def _counts(row: Json) -> str:
+    return f"{row['images_with']} / {row['images_without']}"
+
+
+def _display(card: ModelCard, row: Json) -> str:
+    return plain(card.space[row["finding"]].display)
+
+
+def _assessed(results: Json) -> list[Json]:
+    return [row for row in results["findings"] if row["assessed"]]

@@ -1,0 +1,91 @@
+"""What can be judged: released weights by either file, and finished runs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch", reason="running tensors needs the extra [train]")
+
+from boxray.classification.backbones import build_classifier  # noqa: E402
+from boxray.classification.load import open_classifier, trained_network  # noqa: E402
+from boxray.core.calibration import sigmoid  # noqa: E402
+from boxray.core.errors import ModelError  # noqa: E402
+from boxray.core.radiograph import Radiograph  # noqa: E402
+from boxray.tensors import write_tensors  # noqa: E402
+from boxray.weights import released_card  # noqa: E402
+from built import TWO  # noqa: E402
+from making import chest  # noqa: E402
+
+FILM = Radiograph((chest(seed=1) / 255).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run that nobody trained."""
+    folder = tmp_path_factory.mktemp("runs") / "2026-01-01-tiny-01234567"
+    folder.mkdir()
+    torch.manual_seed(0)
+    write_tensors(build_classifier("mobilenet_v2", 2).state_dict(), folder / "classifier.safetensors")
+    recipe = {"data": "nowhere", "side_px": 64, "clahe": {"clip": 2.0, "tiles": 2}}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    trained = {
+        "label_space": TWO.to_mapping(),
+        "findings": ["heart"],
+        "images": 3,
+        "positives": {"fluid": 0, "heart": 2},
+        "sources": ["made"],
+        "fingerprint": "f",
+    }
+    (folder / "trained.json").write_text(json.dumps(trained))
+    return folder
+
+
+def test_a_finished_run_answers_for_what_it_was_trained_for_and_has_no_operating_point(run: Path) -> None:
+    classifier = open_classifier(run)
+
+    (answer,) = classifier.score_many([FILM])
+
+    logits, _, _ = classifier.raw(FILM)
+    assert answer == {"heart": pytest.approx(float(sigmoid(logits[1])))}
+    assert classifier.identity.name == run.name
+    assert classifier.identity.thresholds == {}
+    assert len(classifier.identity.sha256) == 64
+
+
+def test_the_scores_of_many_are_those_of_each_with_its_maps() -> None:
+    classifier = open_classifier(released_card("classification"))
+    films = [Radiograph((chest(seed=seed) / 255).astype(np.float32)) for seed in range(5)]
+
+    answers = list(classifier.score_many(films))
+
+    assert answers == [classifier.classify(film).scores for film in films]
+    assert len({tuple(answer.values()) for answer in answers}) == 5
+
+
+def test_released_weights_answer_alike_by_card_graph_and_tensors() -> None:
+    card = released_card("classification")
+
+    graph, by_card, tensors = (
+        open_classifier(card.with_suffix(suffix)) for suffix in (".onnx", ".json", ".safetensors")
+    )
+
+    said = [classifier.score(FILM) for classifier in (graph, by_card, tensors)]
+    assert said[0] == pytest.approx(said[1])
+    assert said[0] == pytest.approx(said[2], abs=0.05)  # the graph may run in bfloat16
+    assert graph.identity == tensors.identity
+
+
+def test_a_folder_that_is_none_of_a_run_and_a_run_that_is_not_finished_are_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"has no recipe\.yaml, so it is none of a run"):
+        open_classifier(tmp_path)
+    (tmp_path / "recipe.yaml").write_text((run / "recipe.yaml").read_text())
+    with pytest.raises(ModelError, match="not finished"):
+        open_classifier(tmp_path)
+
+
+def test_a_detector_is_no_classifier() -> None:
+    with pytest.raises(ModelError, match="is made for detection, not for classification"):
+        trained_network(released_card("detection").with_suffix(".safetensors"))
