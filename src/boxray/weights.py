@@ -101,6 +101,11 @@ class ModelCard(_Strict):
     """By file name."""
     quantized: Quantized | None = None
     """Only of an int8 graph."""
+    lungs: Provenance | None = None
+    """What the lung fields that the same graph draws were learned from, boxes of each lung under `positives`; None: it
+    draws none."""
+    lungs_from: float = Field(default=0.5, gt=0, lt=1)
+    """Probability from which on a place belongs to a lung: the one that fits the validation part's boxes best."""
     default: bool = False
     """Whether these are the weights to read with where a folder has several and none are named."""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from boxray.core.boxes import Box
 from boxray.core.errors import CODES, InputError, ModelError, Outcome
-from boxray.core.reading import Agreement, Case, Detection, ModelIdentity, Reading, SaliencyMap
+from boxray.core.reading import Agreement, Case, Chest, Detection, ModelIdentity, Reading, SaliencyMap
 from making import SIX, label_space
 
 SPACE = label_space("effusion", "edema", "covid")
@@ -235,3 +235,37 @@ def test_readings_with_maps_can_be_compared():
 
     assert a_result(maps=(saliency,)) == a_result(maps=(saliency,))
     assert a_result(maps=(saliency,)) != a_result(maps=(other,))
+
+
+def test_a_chest_travels_and_fits_the_schema(validate):
+    whole = Chest(Box(10, 20, 40.04, 80), Box(70, 20, 110, 80), cardiothoracic_ratio=0.51234)
+    half = Chest(Box(10, 20, 40, 80), None, reason="not found: left lung")
+    inside = Agreement("covid", Case.NEITHER, energy_in_lungs=0.5)
+
+    rows = [a_result(chest=chest, agreement=(inside,)).to_json() for chest in (whole, half)]
+
+    for row in rows:
+        validate(row)
+    assert rows[0]["chest"] == {
+        "right_lung_xyxy": [10, 20, 40, 80],
+        "left_lung_xyxy": [70, 20, 110, 80],
+        "cardiothoracic_ratio": 0.5123,
+        "reason": None,
+    }
+    assert rows[1]["chest"]["left_lung_xyxy"] is None
+    assert rows[0]["agreement"][0]["energy_in_lungs"] == 0.5
+
+
+def test_a_chest_has_a_ratio_or_the_reason_why_not():
+    with pytest.raises(ValueError, match="a ratio or the reason why not"):
+        Chest(None, None)
+
+
+def test_a_refusal_states_nothing_of_the_chest(schema):
+    row = Reading.not_answered("a film", InputError("input.not_supported", "no picture")).to_json()
+    row["chest"] = a_result(chest=Chest(None, None, reason="not found")).to_json()["chest"]
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(schema).validate(row)
+    with pytest.raises(ValueError, match="states nothing else"):
+        Reading("a", Outcome.REFUSED, code="x", reason="y", chest=Chest(None, None, reason="not found"))

@@ -25,7 +25,7 @@ from boxray.core.errors import ModelError
 class PooledClassifier(nn.Module):
     """Features, global average pooling, dropout, one linear layer."""
 
-    def __init__(self, features: nn.Module, n_features: int, n_findings: int) -> None:
+    def __init__(self, features: nn.Sequential, n_features: int, n_findings: int) -> None:
         super().__init__()
         self.features = features
         self.dropout = nn.Dropout(0.2)
@@ -60,7 +60,10 @@ class WithMaps(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> GraphOutputs:
         """``(B, 3, S, S)`` to all of `GraphOutputs`."""
-        features = self.classifier.features(pixels)
+        return self.of_features(self.classifier.features(pixels))
+
+    def of_features(self, features: torch.Tensor) -> GraphOutputs:
+        """The same from the last feature map ``(B, K, h, w)``."""
         head = self.classifier.head
         logits = head(features.mean(dim=(2, 3)))
         cells = features.shape[2] * features.shape[3]

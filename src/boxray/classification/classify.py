@@ -18,6 +18,7 @@ from boxray.classification.explain import (
     occlusion_map,
     pooled_gradients,
 )
+from boxray.classification.lung_field import LUNGS, lung_field
 from boxray.classification.preprocess import equalized_square, network_input
 from boxray.core.ahead import in_order
 from boxray.core.arrays import ByteArray, FloatArray
@@ -83,9 +84,14 @@ class CamClassifier:
         return (*(GRADIENT_METHODS if there else GRADIENT_METHODS[:1]), OCCLUSION)
 
     def classify(self, rad: Radiograph) -> Classified:
-        """Scores and raw Grad-CAM maps in the radiograph's frame, for every finding it was trained for."""
-        logits, maps, letterbox = self.raw(rad)
-        return Classified(self._scores(logits), self._in_frame(maps, letterbox, rad))
+        """Scores and raw Grad-CAM maps in the radiograph's frame, for every finding it was trained for; lungs."""
+        square, letterbox = self._square(rad)
+        asked = (*_SCORES_AND_MAPS, LUNGS) if self.card.lungs is not None else _SCORES_AND_MAPS
+        outputs = self.session.run(network_input(square[None]), asked)
+        lungs = None
+        if LUNGS in asked:
+            lungs = lung_field(outputs[LUNGS][0], letterbox, rad.size_wh, self.card.lungs_from)
+        return Classified(self._scores(outputs["logits"][0]), self._in_frame(outputs["maps"][0], letterbox, rad), lungs)
 
     def explain(self, rad: Radiograph, methods: Sequence[str]) -> Explained:
         """Scores, and raw maps by each method in the radiograph's frame, for every finding it was trained for.

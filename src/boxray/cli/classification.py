@@ -12,6 +12,7 @@ from rich.table import Table
 from boxray.classification.gate.fit import GateRecipe, fit_gate
 from boxray.classification.gate.gate import FOLDER, Counted, save_gate
 from boxray.classification.recipe import SIDE_PX, ClassificationRecipe
+from boxray.cli import lungs
 from boxray.cli.classification_evaluate import card, compare, evaluate
 from boxray.cli.show import progress_bar, steps
 from boxray.cli.training import DataFolder, Overrides, RecipeName, Resume, Threads
@@ -22,6 +23,7 @@ from boxray.runs.recipe import load_recipe, recipe_path
 app = typer.Typer(help="Train, evaluate and release the classifier.", no_args_is_help=True)
 for command in (evaluate, compare, card):
     app.command()(command)
+app.add_typer(lungs.app, name="lungs")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from boxray.core.findings import LabelSpace
+from boxray.core.lungs import LungField
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Detection, ModelIdentity, SaliencyMap
 
@@ -41,6 +42,8 @@ class Classified:
 
     scores: Mapping[str, float]
     maps: tuple[SaliencyMap, ...]
+    lungs: LungField | None = None
+    """None from a classifier that draws none."""
 
 
 class Classifier(Protocol):
@@ -127,6 +130,8 @@ class FixedClassifier:
     label_space: LabelSpace
     scores: Mapping[str, float] = field(default_factory=dict)
     identity: ModelIdentity = _NOBODY
+    lungs: LungField | None = None
+    """In the frame of every radiograph that it is shown."""
 
     @property
     def assessed(self) -> tuple[str, ...]:
@@ -136,7 +141,7 @@ class FixedClassifier:
     def classify(self, rad: Radiograph) -> Classified:
         """The scores it was made with."""
         zeros = np.zeros(rad.pixels.shape, dtype=np.float32)
-        return Classified(self.scores, tuple(SaliencyMap(key, zeros) for key in self.scores))
+        return Classified(self.scores, tuple(SaliencyMap(key, zeros) for key in self.scores), self.lungs)
 
     def score_many(self, radiographs: Iterable[Radiograph]) -> Iterator[Mapping[str, float]]:
         """The same for each of them."""

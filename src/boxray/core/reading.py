@@ -11,6 +11,7 @@ from boxray.core.arrays import FloatArray
 from boxray.core.boxes import Box
 from boxray.core.errors import InputError, ModelError, Outcome
 from boxray.core.findings import LabelSpace
+from boxray.core.lungs import LungField
 
 DISCLAIMER: Final = "Research use only. Not a medical device."
 SCHEMA: Final = "boxray.reading/1"
@@ -77,6 +78,27 @@ class Agreement:
     """Union of the boxes against the region where the map reaches half its maximum, in [0, 1]."""
     energy_inside: float | None = None
     """Share of the map's sum that lies in the boxes, in [0, 1] (Wang et al., 2020)."""
+    energy_in_lungs: float | None = None
+    """Share of the map's sum that lies in the lungs, in [0, 1], whatever the case; None where both are not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chest:
+    """What the lung fields of a radiograph give, in its frame."""
+
+    right_lung: Box | None
+    """The smallest box round the patient's right lung; None where it was not found."""
+    left_lung: Box | None
+    cardiothoracic_ratio: float | None = None
+    """Width of the heart over width of the chest (Danzer, 1919), above 0."""
+    reason: str | None = None
+    """Why there is no ratio; None where there is one."""
+
+    def __post_init__(self) -> None:
+        if (self.cardiothoracic_ratio is None) == (self.reason is None):
+            raise ValueError(
+                f"a chest has a ratio or the reason why not, got {self.cardiothoracic_ratio} and {self.reason!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +113,7 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that is said about one radiograph. `maps` are pixels and stay out of the JSON form.
+    """All that is said about one radiograph. `maps` and `lungs` are pixels and stay out of the JSON form.
 
     Raises:
         ValueError: If it is a result without a size or with a code, or no result and yet says something of a
@@ -113,12 +135,18 @@ class Reading:
     agreement: tuple[Agreement, ...] = ()
     models: Mapping[str, ModelIdentity] = field(default_factory=dict)
     maps: tuple[SaliencyMap, ...] = ()
+    lungs: LungField | None = None
+    """None where the classifier draws none."""
+    chest: Chest | None = None
+    """What they give; None without them."""
 
     def __post_init__(self) -> None:
         if self.status is Outcome.RESULT:
             if self.size_wh is None or self.code is not None or self.reason is not None:
                 raise ValueError(f"a result has a size and no code or reason, got {self.size_wh}, {self.code}")
-        elif not (self.code and self.reason) or self.detections or self.scores or self.agreement or self.maps:
+        elif not (self.code and self.reason) or any(
+            (self.detections, self.scores, self.agreement, self.maps, self.lungs, self.chest)
+        ):
             raise ValueError(f"a reading that is {self.status} has a code and a reason, and states nothing else")
 
     @classmethod
@@ -155,7 +183,7 @@ class Reading:
                     "id": f"d{number}",
                     "finding": detection.finding,
                     "score": round(float(detection.score), 4),
-                    "box_xyxy": [round(float(value), 1) for value in detection.box.xyxy],
+                    "box_xyxy": _corners(detection.box),
                 }
                 for number, detection in enumerate(self.detections, start=1)
             ],
@@ -172,17 +200,32 @@ class Reading:
                 for role, model in self.models.items()
             },
             "disclaimer": DISCLAIMER,
-        }
+        } | ({} if self.chest is None else {"chest": _chest_json(self.chest)})
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 4)
+
+
+def _corners(box: Box | None) -> list[float] | None:
+    return None if box is None else [round(float(value), 1) for value in box.xyxy]
+
+
+def _chest_json(chest: Chest) -> dict[str, Any]:
+    return {
+        "right_lung_xyxy": _corners(chest.right_lung),
+        "left_lung_xyxy": _corners(chest.left_lung),
+        "cardiothoracic_ratio": _rounded(chest.cardiothoracic_ratio),
+        "reason": chest.reason,
+    }
 
 
 def _agreement_json(agreement: Agreement) -> dict[str, Any]:
-    def rounded(value: float | None) -> float | None:
-        return None if value is None else round(float(value), 4)
-
+    in_lungs = agreement.energy_in_lungs
     return {
         "finding": agreement.finding,
         "case": agreement.case.value,
         "pointing_hit": None if agreement.pointing_hit is None else bool(agreement.pointing_hit),
-        "iou": rounded(agreement.iou),
-        "energy_inside": rounded(agreement.energy_inside),
-    }
+        "iou": _rounded(agreement.iou),
+        "energy_inside": _rounded(agreement.energy_inside),
+    } | ({} if in_lungs is None else {"energy_in_lungs": _rounded(in_lungs)})

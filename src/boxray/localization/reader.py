@@ -15,12 +15,13 @@ from boxray.core.errors import InputError, ModelError, Outcome
 from boxray.core.findings import LabelSpace
 from boxray.core.protocols import Classified, Classifier, Detector, Gate
 from boxray.core.radiograph import Radiograph
-from boxray.core.reading import Agreement, Detection, Reading
+from boxray.core.reading import Agreement, Chest, Detection, Reading
 from boxray.detection.detect import YoloDetector
 from boxray.engines import EngineName
 from boxray.imaging.children import DecodingChildren
 from boxray.imaging.read import read_radiograph
 from boxray.localization.agreement import agree
+from boxray.localization.chest import HEART, chest_of, energy_in_lungs, outside_lungs
 from boxray.weights import released_card
 
 Only = Literal["detector", "classifier"]
@@ -130,8 +131,12 @@ class Reader:
             classified = self.classifier.classify(rad)
             models["classifier"] = self.classifier.identity
             silent["classifier"] = tuple(key for key in keys if key not in self.classifier.assessed)
+        chest, beside = self._chest(detections, classified)
         return replace(
             reading,
+            notes=(*rad.notes, *beside),
+            lungs=classified.lungs,
+            chest=chest,
             detections=detections,
             scores=classified.scores,
             maps=classified.maps,
@@ -151,8 +156,27 @@ class Reader:
             if key not in self.detector.assessed:
                 continue
             boxes = [det.box for det in detections if det.finding == key and det.score >= box_from.get(key, 0.0)]
-            rows.append(agree(key, boxes, saliency, map_speaks=classified.scores[key] >= map_from.get(key, 0.5)))
+            row = agree(key, boxes, saliency, map_speaks=classified.scores[key] >= map_from.get(key, 0.5))
+            if classified.lungs is not None:
+                row = replace(row, energy_in_lungs=energy_in_lungs(saliency, classified.lungs))
+            rows.append(row)
         return tuple(rows)
+
+    def _chest(self, detections: tuple[Detection, ...], classified: Classified) -> tuple[Chest | None, tuple[str, ...]]:
+        """What the lung fields give, and a note on each box beside the chest; boxes count as in `_agreement`."""
+        lungs = classified.lungs
+        if lungs is None:
+            return None, ()
+        from_score = {} if self.detector is None else self.detector.identity.thresholds
+        counted = [
+            (number, det)
+            for number, det in enumerate(detections, start=1)
+            if det.score >= from_score.get(det.finding, 0.0)
+        ]
+        # By falling score, so that the first is the surest; a chest has one heart.
+        hearts = (det.box for _, det in counted if self.label_space[det.finding].box == HEART)
+        beside = (f"box d{number} lies outside the chest" for number, det in counted if outside_lungs(det.box, lungs))
+        return chest_of(lungs, next(hearts, None)), tuple(beside)
 
 
 def released_reader(

@@ -161,7 +161,7 @@ class _RepeatedClassifier:
         return self.reading.models["classifier"]
 
     def classify(self, rad: Radiograph) -> Classified:  # noqa: ARG002 - the protocol's signature
-        return Classified(self.reading.scores, self.reading.maps)
+        return Classified(self.reading.scores, self.reading.maps, self.reading.lungs)
 
 
 def _assessed(reading: Reading, role: str, label_space: LabelSpace) -> tuple[str, ...]:

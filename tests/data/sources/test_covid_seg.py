@@ -7,7 +7,15 @@ import pytest
 from boxray.core.errors import DataError
 from boxray.data.card import load_card
 from boxray.data.sources import Download
-from boxray.data.sources.covid_seg import NEEDS_CAUSE, NO_CAUSE, boxes_of_mask, read_mask, records
+from boxray.data.sources.covid_seg import (
+    NEEDS_CAUSE,
+    NO_CAUSE,
+    boxes_of_mask,
+    mask_of,
+    read_mask,
+    records,
+    rows_by_image,
+)
 from making import write_chest, write_text
 
 HEADER = "#,Taxonomy,Class,Template Name,File Folder,Filename,Image,Tag,Mask,Resolution,Top,Left,Width,Height,Points"
@@ -131,3 +139,23 @@ def test_a_torn_mask_is_refused(tmp_path):
 
     with pytest.raises(DataError, match=r"mask m1\.png: "):
         list(records(download))
+
+
+def test_the_masks_of_a_structure_are_one_mask_in_the_images_frame(tmp_path):
+    made_source(tmp_path, a_row("Right Lung"), a_row("Right Lung", top=-10, left=900), a_row("Left Lung"))
+    rows = rows_by_image(tmp_path / "structure.csv")["case.1"]
+
+    mask = mask_of(tmp_path, rows, "Right Lung")
+
+    expected = np.zeros((751, 943), np.uint8)
+    expected[20:120, 30:230] = two_lungs()
+    expected[0:90, 900:943] |= two_lungs()[10:, :43]
+    assert (mask == expected).all()
+    assert mask_of(tmp_path, rows, "Airways") is None
+
+
+def test_masks_of_one_structure_in_two_resolutions_are_refused(tmp_path):
+    made_source(tmp_path, a_row("Right Lung"), a_row("Right Lung", resolution="900x751"))
+
+    with pytest.raises(DataError, match=r"'Right Lung'.*different resolutions"):
+        mask_of(tmp_path, rows_by_image(tmp_path / "structure.csv")["case.1"], "Right Lung")

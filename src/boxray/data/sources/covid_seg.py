@@ -64,6 +64,53 @@ def boxes_of_mask(mask: ByteArray, left_top: tuple[int, int], smallest_px: float
     ]
 
 
+Rows = list[Mapping[str, str]]
+"""Of one image."""
+
+
+def rows_by_image(table: Path) -> dict[str, Rows]:
+    """The rows of `structure.csv` by the stem of their image's published name.
+
+    Raises:
+        DataError: If it is no table or lacks a column.
+    """
+    columns = ["Filename", "Image", "Template Name", "Mask", "Resolution", "Top", "Left", "Width", "Height"]
+    rows: dict[str, Rows] = defaultdict(list)
+    for row in read_table(table, columns).to_dict("records"):
+        rows[Path(row["Filename"]).stem].append(row)
+    return rows
+
+
+def mask_of(root: Path, rows: Rows, structure: str) -> ByteArray | None:
+    """All masks of one structure of an image, as 0 and 1 in the image's frame of shape ``(H, W)``.
+
+    Args:
+        root: Of the download, with `masks/`.
+        rows: The image's.
+        structure: Such as ``Right Lung``.
+
+    Returns:
+        None if nobody drew it there.
+
+    Raises:
+        DataError: If a mask is missing, or not what its row says.
+    """
+    named = [row for row in rows if row["Template Name"] == structure]
+    if not named:
+        return None
+    try:
+        width, height = _frame({row["Resolution"] for row in named})
+        canvas = np.zeros((height, width), dtype=np.uint8)
+        for row in named:
+            left, top = int(row["Left"]), int(row["Top"])
+            mask = _read_row(root, row)[max(0, -top) :, max(0, -left) :]
+            place = canvas[max(0, top) : max(0, top) + mask.shape[0], max(0, left) : max(0, left) + mask.shape[1]]
+            place |= mask[: place.shape[0], : place.shape[1]]
+    except ValueError as error:
+        raise DataError(f"the mask of {structure!r}: {error}") from error
+    return canvas
+
+
 def records(download: Download) -> Iterator[Record]:
     """One record per image, called by its published file name; its label is the case's diagnosis.
 
@@ -71,10 +118,7 @@ def records(download: Download) -> Iterator[Record]:
         DataError: If a row places no mask, or a mask is missing or not what the row says.
     """
     table = download.table("structure.csv")
-    columns = ["Filename", "Image", "Template Name", "Mask", "Resolution", "Top", "Left", "Width", "Height"]
-    rows: dict[str, list[Mapping[str, str]]] = defaultdict(list)
-    for row in read_table(table, columns).to_dict("records"):
-        rows[Path(row["Filename"]).stem].append(row)
+    rows = rows_by_image(table)
     metadata = read_metadata(download.root)
     pictures = download.pictures_in("images")
     for image in sorted(rows):
@@ -108,7 +152,11 @@ def _frame(resolutions: set[str]) -> tuple[int, int]:
 def _boxes(root: Path, row: Mapping[str, str], frame_wh: tuple[int, int], cause: str) -> Iterator[RawBox]:
     name = row["Template Name"]
     label = f"{name}|{cause}" if name in NEEDS_CAUSE else name
-    mask = read_mask(root / "masks" / Path(row["Mask"]).name, (side_of(row["Width"]), side_of(row["Height"])))
+    mask = _read_row(root, row)
     smallest_px = SMALLEST_SHARE * frame_wh[0] * frame_wh[1]
     for corners in boxes_of_mask(mask, (int(row["Left"]), int(row["Top"])), smallest_px):
         yield RawBox(label, corners)
+
+
+def _read_row(root: Path, row: Mapping[str, str]) -> ByteArray:
+    return read_mask(root / "masks" / Path(row["Mask"]).name, (side_of(row["Width"]), side_of(row["Height"])))

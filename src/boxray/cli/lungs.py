@@ -1,0 +1,76 @@
+"""`boxray classification lungs`: train, evaluate and release the lung fields on the classifier's backbone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from boxray.classification.classify import CamClassifier
+from boxray.classification.lungs.evaluate import GOOD, evaluate_lungs
+from boxray.classification.lungs.recipe import LungRecipe
+from boxray.cli.show import progress_bar
+from boxray.cli.training import DataFolder, Overrides, RecipeName, Resume, SplitName, Threads
+from boxray.core.errors import MissingExtra
+from boxray.data.manifest import Manifest
+from boxray.data.split import Split
+from boxray.runs.recipe import load_recipe, recipe_path
+
+app = typer.Typer(help="Lung fields on the classifier's backbone.", no_args_is_help=True)
+
+
+@app.command()
+def train(recipe: RecipeName, overrides: Overrides = None, resume: Resume = False, threads: Threads = None) -> None:
+    """Train by a recipe; the run folder is printed. Cut off, it goes on with --resume."""
+    path = recipe_path("classification", recipe)
+    asked = load_recipe(LungRecipe, path, overrides or [])
+    try:
+        from boxray.classification.lungs.train import train_lungs
+    except ImportError as error:
+        raise MissingExtra("training the lung fields", "train") from error
+    print(train_lungs(asked, path.stem, resume=resume, threads=threads).folder)
+
+
+@app.command()
+def evaluate(
+    weights: Annotated[Path, typer.Argument(help="Released .onnx, with its card beside it.")],
+    data: DataFolder,
+    split: SplitName = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False,
+) -> None:
+    """Boxes round the drawn lungs against the readers', with 95 % intervals by patient."""
+    manifest = Manifest.load(data).part(Split(split))
+    with progress_bar("drawing lungs", manifest.boxes["image_id"].nunique()) as progress:
+        scores = evaluate_lungs(
+            CamClassifier.load(weights),
+            manifest,
+            progress=lambda: progress.advance(0),  # type: ignore[arg-type]  # rich numbers its tasks from 0
+        )
+    if as_json:
+        print(json.dumps([score.to_json() for score in scores], indent=2))
+        return
+    table = Table("lung", "images", "patients", "not found", "median IoU of the boxes", f"share with IoU >= {GOOD}")
+    for score in scores:
+        counts = (score.images, score.patients, score.not_found)
+        name = manifest.label_space[score.finding].display
+        table.add_row(name, *map(str, counts), str(score.median_iou), str(score.good_share))
+    Console().print(table)
+
+
+@app.command()
+def release(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    name: Annotated[str, typer.Option(help="Of the weights.")],
+    version: Annotated[str, typer.Option(help="Of the weights.")],
+    out: Annotated[Path, typer.Option(help="Where they go.")] = Path("classification/weights"),
+) -> None:
+    """Write the classifier with one more output, the lungs: ONNX, safetensors of both parts, card."""
+    try:
+        from boxray.classification.lungs.release import release_lungs
+    except ImportError as error:
+        raise MissingExtra("releasing the lung fields", "train") from error
+    print(release_lungs(run, name, version, out))
