@@ -13,12 +13,13 @@ from boxray.classification.gate.fit import GateRecipe, fit_gate
 from boxray.classification.gate.gate import FOLDER, Counted, save_gate
 from boxray.classification.recipe import SIDE_PX, ClassificationRecipe
 from boxray.cli import lungs
-from boxray.cli.classification_evaluate import card, compare, evaluate
+from boxray.cli.classification_evaluate import AsJson, card, compare, evaluate
 from boxray.cli.show import progress_bar, steps
-from boxray.cli.training import DataFolder, Overrides, RecipeName, Resume, Threads
+from boxray.cli.training import DataFolder, Overrides, RecipeName, Resume, SplitName, Threads
 from boxray.core.errors import MissingExtra, RecipeError
 from boxray.data.manifest import Manifest
 from boxray.runs.recipe import load_recipe, recipe_path
+from boxray.runs.run import latest_run
 
 app = typer.Typer(help="Train, evaluate and release the classifier.", no_args_is_help=True)
 for command in (evaluate, compare, card):
@@ -30,14 +31,46 @@ app.add_typer(lungs.app, name="lungs")
 def train(recipe: RecipeName, overrides: Overrides = None, resume: Resume = False, threads: Threads = None) -> None:
     """Train by a recipe; the run folder is printed. Cut off, it goes on with --resume."""
     path = recipe_path("classification", recipe)
+    print(_trained(load_recipe(ClassificationRecipe, path, overrides or []), path.stem, resume, threads))
+
+
+@app.command("ablate-clahe")
+def ablate_clahe(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    threads: Threads = None,
+    split: SplitName = "test",
+    as_json: AsJson = False,
+) -> None:
+    """Train by a recipe with CLAHE and without, then compare the two (ours: with) on the same films.
+
+    Cut off, it goes on with --resume; a training that was not begun is begun.
+    """
+    path = recipe_path("classification", recipe)
     asked = load_recipe(ClassificationRecipe, path, overrides or [])
+    if asked.clahe is None:
+        raise RecipeError(f"{path.name} has `clahe: null`, so there is none to leave out; give clip and tiles")
+    both = asked, asked.model_copy(update={"clahe": None})
+    ours, theirs = (_trained(one, path.stem, resume and _begun(one, path.stem), threads) for one in both)
+    compare(ours, theirs, asked.data, split, as_json=as_json)
+
+
+def _trained(asked: ClassificationRecipe, name: str, resume: bool, threads: int | None) -> Path:
     try:
         from boxray.classification.train import train as train_classifier
     except ImportError as error:
         raise MissingExtra("training a classifier", "train") from error
     with progress_bar("training, images", None) as progress:
-        run = train_classifier(asked, path.stem, resume=resume, threads=threads, progress=steps(progress))
-    print(run.folder)
+        return train_classifier(asked, name, resume=resume, threads=threads, progress=steps(progress)).folder
+
+
+def _begun(asked: ClassificationRecipe, name: str) -> bool:
+    try:
+        latest_run("classification", name, asked, Manifest.load(asked.data).fingerprint)
+    except RecipeError:
+        return False
+    return True
 
 
 @app.command()

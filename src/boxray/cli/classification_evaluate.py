@@ -34,7 +34,7 @@ from boxray.data.split import Split
 
 WEIGHTS_HELP: Final = "Released .onnx or .safetensors (run by torch), card beside it; or the folder of a finished run."
 _Weights = Annotated[Path, typer.Argument(help=WEIGHTS_HELP)]
-_AsJson = Annotated[bool, typer.Option("--json", help="A JSON list on stdout, an object for each of the weights.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 _KINDS: Final = {"auroc_within": "Within source", "auroc_pooled": "Pooled"}
 
 
@@ -45,7 +45,7 @@ def evaluate(
     data: DataFolder,
     split: SplitName = "test",
     with_assumed: WithAssumed = False,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
     report: Annotated[
         Path | None,
         typer.Option(help="Folder for report.html, results.json and gallery/; of several weights a folder each in it."),
@@ -90,7 +90,7 @@ def compare(
     findings: Annotated[
         str | None, typer.Option(help="Only these, commas between them; default: all that both assess.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """AUROC of two classifiers and the difference, each with its 95 % interval on the same resampled patients."""
     named = [word.strip() for word in (findings or "").split(",") if word.strip()]
