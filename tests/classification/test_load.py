@@ -1,6 +1,7 @@
 """What can be judged: released weights by either file, and finished runs."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,14 @@ import yaml
 torch = pytest.importorskip("torch", reason="running tensors needs the extra [train]")
 
 from boxray.classification.backbones import build_classifier  # noqa: E402
+from boxray.classification.layers import layer_maps  # noqa: E402
 from boxray.classification.load import open_classifier, trained_network  # noqa: E402
+from boxray.classification.preprocess import equalized_square, network_input  # noqa: E402
 from boxray.core.calibration import sigmoid  # noqa: E402
 from boxray.core.errors import ModelError  # noqa: E402
+from boxray.core.frames import Letterbox  # noqa: E402
 from boxray.core.radiograph import Radiograph  # noqa: E402
+from boxray.runs.recipe import Clahe  # noqa: E402
 from boxray.tensors import write_tensors  # noqa: E402
 from boxray.weights import released_card  # noqa: E402
 from built import TWO  # noqa: E402
@@ -89,3 +94,33 @@ def test_a_folder_that_is_none_of_a_run_and_a_run_that_is_not_finished_are_refus
 def test_a_detector_is_no_classifier() -> None:
     with pytest.raises(ModelError, match="is made for detection, not for classification"):
         trained_network(released_card("detection").with_suffix(".safetensors"))
+
+
+def with_layer(run: Path, folder: Path, layer: str) -> Path:
+    """The same run by a recipe that names a layer for its maps."""
+    copied = folder / run.name
+    shutil.copytree(run, copied)
+    recipe = yaml.safe_load((copied / "recipe.yaml").read_text())
+    (copied / "recipe.yaml").write_text(yaml.safe_dump(recipe | {"cam_layer": layer}))
+    return copied
+
+
+def test_a_recipe_may_name_the_layer_at_which_maps_are_made(run: Path, tmp_path: Path) -> None:
+    last, earlier = open_classifier(run), open_classifier(with_layer(run, tmp_path, "features.13"))
+
+    (logits, maps, _), (same_logits, earlier_maps, _) = last.raw(FILM), earlier.raw(FILM)
+
+    np.testing.assert_allclose(same_logits, logits, rtol=1e-4, atol=1e-5)
+    assert maps.shape[1:] == (2, 2)
+    assert earlier_maps.shape[1:] == (4, 4), "halved once less"
+    pixels = torch.from_numpy(
+        network_input(equalized_square(FILM, Letterbox.fit(FILM.size_wh, 64), Clahe(tiles=2))[None])
+    )
+    expected = layer_maps(trained_network(run)[1].classifier, pixels, ("grad_cam",), "features.13")["grad_cam"][0]
+    np.testing.assert_allclose(earlier_maps, expected, rtol=1e-4, atol=1e-7)
+    assert earlier.methods == ("grad_cam", "occlusion")
+
+
+def test_a_layer_that_is_not_there_is_told_with_those_that_are(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no layer 'features.99'.*features.18"):
+        open_classifier(with_layer(run, tmp_path, "features.99"))

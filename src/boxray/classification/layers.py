@@ -5,7 +5,7 @@ Where the layer is the last before pooling and a linear head no gradient is need
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,42 @@ from torch import nn
 from boxray.classification.explain import EPSILON, GRADIENT_METHODS, gradient_map
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import ModelError
+from boxray.core.finite import require_finite
 
 LAST_FEATURES = "features"
 """Of a `PooledClassifier`: what is pooled."""
+
+
+class LayerSession:
+    """A network as a session whose Grad-CAM maps are made at another layer than the last features."""
+
+    lanes = 1
+    outputs = ("logits", "maps")
+
+    def __init__(self, network: nn.Module, layer: str) -> None:
+        """A network in evaluation mode, and the dotted name of one of its layers.
+
+        Raises:
+            ModelError: If there is no such layer.
+        """
+        find_layer(network, layer)
+        self._network = network
+        self._layer = layer
+
+    def run(self, inputs: FloatArray, only: Sequence[str] | None = None) -> Mapping[str, FloatArray]:
+        """Logits ``(B, F)`` and maps ``(B, F, h, w)`` for a float32 batch; with `only`, those of these names.
+
+        Raises:
+            ModelError: If a number that comes out is not finite, or the layer gives no features with places.
+        """
+        pixels, found = torch.from_numpy(inputs), {}
+        wanted = self.outputs if only is None else only
+        if "logits" in wanted:
+            with torch.inference_mode():
+                found["logits"] = self._network(pixels).numpy()
+        if "maps" in wanted:
+            found["maps"] = layer_maps(self._network, pixels, ("grad_cam",), self._layer)["grad_cam"]
+        return {name: require_finite(name, found[name]) for name in wanted}
 
 
 def layer_maps(

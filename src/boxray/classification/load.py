@@ -36,6 +36,11 @@ def open_classifier(weights: Path) -> CamClassifier:
     if not weights.is_dir() and weights.suffix != ".safetensors":
         return CamClassifier.load(weights, many=True)
     card, network = trained_network(weights)
+    layer = card.trained_on.recipe.get("cam_layer")
+    if layer is not None:
+        from boxray.classification.layers import LayerSession
+
+        return CamClassifier(card, LayerSession(network.classifier, layer), card.space)
     from boxray.classification.backbones import GraphOutputs
 
     return CamClassifier(card, TorchSession(network, GraphOutputs._fields), card.space)

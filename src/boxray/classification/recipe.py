@@ -46,6 +46,9 @@ class ClassificationRecipe(StrictModel):
     """Side of the square; left out, that of the backbone's designers."""
     clahe: Clahe | None = Clahe()
     """null leaves the shades as they are."""
+    cam_layer: str | None = None
+    """Where torch makes the Grad-CAM maps of the run, such as ``features.denseblock3``. null, and every released graph:
+    the last features, whose map needs no gradient."""
     frozen_blocks: int = Field(default=0, ge=0)
     """The first blocks of the backbone that keep the start weights in both stages."""
     head_epochs: int = Field(default=5, ge=0)

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from boxray.classification.classify import CamClassifier
+from boxray.classification.load import open_classifier
 from boxray.cli.read import DetectorChoice
 from boxray.cli.show import PEOPLE, progress_bar, steps
 from boxray.cli.training import DataFolder, SplitName
@@ -44,14 +45,17 @@ def compare(
     ] = None,
     detector: DetectorChoice = None,
     classifier: Annotated[
-        str | None, typer.Option(help="Name of a released classifier, or path of a card; default: the released one.")
+        str | None,
+        typer.Option(
+            help="Name of a released classifier, path of a card, .safetensors or folder of a run (both by torch)."
+        ),
     ] = None,
 ) -> None:
     """Boxes against heat maps against readers on the same images: tables, plots, and a page of films side by side."""
     require_room(out)
     manifest = Manifest.load(data)
     boxes = YoloDetector.load(released_card("detection", detector), many=True)
-    maps = CamClassifier.load(released_card("classification", classifier), many=True)
+    maps = _opened(classifier)
     named = [word.strip() for word in (methods or "").split(",") if word.strip()]
     with ExitStack() as bars:
         comparison = compare_models(
@@ -69,6 +73,13 @@ def compare(
     for sentence in comparison.verdict:
         print(sentence)
     PEOPLE.print(f"written: {page}")
+
+
+def _opened(classifier: str | None) -> CamClassifier:
+    path = None if classifier is None else Path(classifier)
+    if path is not None and (path.is_dir() or path.suffix == ".safetensors"):
+        return open_classifier(path)
+    return CamClassifier.load(released_card("classification", classifier), many=True)
 
 
 def _bars(stack: ExitStack) -> Callable[[str, int], Callable[[], None]]:
