@@ -12,6 +12,7 @@ from built import build_tiny_set
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 
+from boxray.classification.backbones import build_classifier  # noqa: E402
 from boxray.classification.classify import CamClassifier  # noqa: E402
 from boxray.classification.evaluate import evaluate  # noqa: E402
 from boxray.classification.recipe import ClassificationRecipe  # noqa: E402
@@ -22,6 +23,7 @@ from boxray.core.radiograph import Radiograph  # noqa: E402
 from boxray.data.manifest import Manifest  # noqa: E402
 from boxray.data.split import Split  # noqa: E402
 from boxray.runs.recipe import load_recipe, recipe_path  # noqa: E402
+from boxray.tensors import read_tensors, write_tensors  # noqa: E402
 
 
 def tiny_recipe(data: Path, **changes: object) -> ClassificationRecipe:
@@ -101,7 +103,8 @@ def organs(tmp_path_factory: pytest.TempPathFactory) -> ClassificationRecipe:
     """The recipe on the bench, made small, on a folder of four classes."""
     root = tmp_path_factory.mktemp("organs")
     overrides = [f"image_folder.folder={image_folder(root / 'raw')}", f"data={root / 'built'}"]
-    small = ["side_px=64", "batch=8", "head_epochs=8", "epochs=1", "head_lr=0.01", "flip=false", "clahe.tiles=2"]
+    small = ["start=null", "side_px=64", "batch=8", "head_epochs=8", "epochs=1", "head_lr=0.01", "flip=false"]
+    small += ["clahe.tiles=2", "keep_statistics=false"]
     return load_recipe(ClassificationRecipe, recipe_path("classification", "organs"), overrides + small)
 
 
@@ -117,6 +120,23 @@ def test_a_folder_of_pictures_by_class_is_trained_on_and_its_parts_are_kept(
         scores = classifier.classify(manifest.radiograph(picture)).scores
         assert sum(scores.values()) == pytest.approx(1)
     assert len(set(classifier.card.calibration.values())) == 1, "one temperature for all classes"
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_statistics_of_the_start_weights_stay_only_where_the_recipe_keeps_them(
+    tiny: Manifest, tmp_path: Path, keep: bool
+) -> None:
+    fresh = build_classifier("mobilenet_v2", 2).features.state_dict()
+    start = {f"features.{key}": value for key, value in fresh.items()}
+    write_tensors(start, tmp_path / "start.safetensors")
+
+    run = train(
+        tiny_recipe(tiny.folder, start=tmp_path / "start.safetensors", keep_statistics=keep), "tiny", runs=tmp_path
+    )
+
+    trained = read_tensors(run.folder / "classifier.safetensors")
+    assert not torch.equal(trained["features.18.0.weight"], start["features.18.0.weight"])
+    assert torch.equal(trained["features.18.1.running_mean"], start["features.18.1.running_mean"]) is keep
 
 
 def test_pictures_with_sides_are_not_mirrored(tiny: Manifest, tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ class ClassificationRecipe(StrictModel):
     the last features, whose map needs no gradient."""
     frozen_blocks: int = Field(default=0, ge=0)
     """The first blocks of the backbone that keep the start weights in both stages."""
+    keep_statistics: bool = False
+    """Normalize by the start weights' statistics in the second stage too, not by each batch's: the head has learned
+    from features that were normalized so, and learning rates as small as the default do not make up for the change."""
     head_epochs: int = Field(default=5, ge=0)
     epochs: int = Field(default=10, ge=0)
     head_lr: float = Field(default=1e-3, gt=0)

@@ -169,6 +169,10 @@ def _let_learn(classifier: PooledClassifier, recipe: ClassificationRecipe, *, on
         learns = not only_head and number >= recipe.frozen_blocks
         block.train(learns)  # a frozen block keeps its batch statistics, too
         block.requires_grad_(learns)
+    if recipe.keep_statistics:
+        for part in classifier.features.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.eval()
     return [parameter for parameter in classifier.parameters() if parameter.requires_grad]
 
 
