@@ -19,7 +19,7 @@ def test_an_address_that_others_reach_is_refused_with_the_reason(address, capsys
         launch(Service(Reader(FixedDetector(SPACE), None)), address=address)
 
     assert refusal.value.code == 78
-    assert "there is no login yet" in capsys.readouterr().err
+    assert "without a token" in capsys.readouterr().err
 
 
 def test_importing_the_app_loads_no_gradio():
