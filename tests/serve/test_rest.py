@@ -1,11 +1,14 @@
 """The REST door: every status and every code, over a real socket."""
 
 import json
+import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 from importlib.resources import files
+from pathlib import Path
 
 import cv2
 import httpx
@@ -18,7 +21,8 @@ from boxray.core.reading import DISCLAIMER
 from boxray.imaging.limits import MAX_FILE_BYTES
 from boxray.serve.guard import Guard
 from boxray.serve.problems import REQUEST_CODES
-from boxray.serve.rest.body import MOST_FILES
+from boxray.serve.rest import body
+from boxray.serve.rest.body import MOST_FILES, Receiving
 from boxray.serve.service import Capacity
 from serve import rest_room
 from serve.rest_room import DICOM, FOUND, IDENTITY, Room, asked_in_a_thread, eventually
@@ -44,17 +48,17 @@ def posted(door, data=b"bytes", **options):
 
 def said(response, status, code):
     """A problem's body, after what every problem must be was looked at."""
-    body = response.json()
-    assert (response.status_code, body["code"]) == (status, code), response.text
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (status, code), response.text
     assert response.headers["content-type"] == "application/problem+json"
-    assert body["status"] == status
-    assert body["type"] == f"urn:boxray:problem:{code}"
-    assert body["title"] == (CODES[code].meaning if code in CODES else REQUEST_CODES[code][1])
-    assert body["detail"]
+    assert problem["status"] == status
+    assert problem["type"] == f"urn:boxray:problem:{code}"
+    assert problem["title"] == (CODES[code].meaning if code in CODES else REQUEST_CODES[code][1])
+    assert problem["detail"]
     assert "Traceback" not in response.text
     assert ".py" not in response.text
     assert not re.search(r'"/(home|work|usr|root|tmp)/', response.text)
-    return body
+    return problem
 
 
 @pytest.mark.parametrize("kind", ["application/dicom", "image/png", "image/jpeg", "application/octet-stream"])
@@ -120,9 +124,9 @@ def test_a_refusal_and_a_failure_are_problems_with_code_reason_and_reading(fault
     code = getattr(getattr(fault, "code", None), "name", None) or (
         "service.out_of_memory" if isinstance(fault, MemoryError) else "internal.error"
     )
-    body = said(answer, status, code)
-    jsonschema.validate(body["reading"], SCHEMA)
-    assert (body["reading"]["code"], body["reading"]["detections"]) == (code, [])
+    reading = said(answer, status, code)["reading"]
+    jsonschema.validate(reading, SCHEMA)
+    assert (reading["code"], reading["detections"]) == (code, [])
     assert later.status_code == status
     assert ("retry-after" in answer.headers) == (status == 503)
     assert CANARY not in answer.text + caplog.text
@@ -156,9 +160,9 @@ def test_after_three_faults_in_a_row_it_is_not_ready_and_after_a_good_one_it_is(
 
 @pytest.mark.parametrize("kind", ["text/html", "image/svg+xml", "application/x-www-form-urlencoded", "application/zip"])
 def test_a_body_that_calls_itself_something_else_is_not_taken(door, kind):
-    body = said(door.post("/v1/readings", content=b"x", headers={"content-type": kind}), 415, "input.not_supported")
+    answer = door.post("/v1/readings", content=b"x", headers={"content-type": kind})
 
-    assert "application/dicom" in body["detail"]
+    assert "application/dicom" in said(answer, 415, "input.not_supported")["detail"]
 
 
 @pytest.mark.parametrize(
@@ -185,25 +189,36 @@ def test_a_form_with_too_many_files_is_refused(door):
     assert said(answer, 400, "request.malformed")
 
 
-def test_a_body_beyond_the_limit_is_cut_off_while_it_comes(room, door):
-    n_seen, sent = room.classifier.n_seen, 0
+def test_a_body_beyond_the_limit_is_refused_while_it_comes_though_nobody_said_how_long_it_is(room, door):
+    n_seen = room.classifier.n_seen
+    a_mebibyte = bytes(2**20)
+    endless = (a_mebibyte for _ in range(MAX_FILE_BYTES // 2**20 + 8))
 
-    def endless():
-        nonlocal sent
-        for _ in range(3 * MAX_FILE_BYTES // 2**20):
-            sent += 1
-            yield bytes(2**20)
+    answer = door.post("/v1/readings", content=endless, headers=DICOM)
 
-    try:
-        answer = door.post("/v1/readings", content=endless(), headers=DICOM)
-        assert said(answer, 413, "input.too_large")
-    except httpx.TransportError:
-        pass  # the door was shut before all was said
-    announced = door.post("/v1/readings", content=b"x", headers={**DICOM, "content-length": str(2 * MAX_FILE_BYTES)})
-
-    assert sent < 2 * MAX_FILE_BYTES / 2**20
-    assert said(announced, 413, "input.too_large")
+    assert said(answer, 413, "input.too_large")
     assert room.classifier.n_seen == n_seen
+
+
+def test_uploads_that_are_on_their_way_are_bounded_together(monkeypatch):
+    monkeypatch.setattr(
+        Receiving, "__init__", lambda self: setattr(self, "most_bytes", 10) or setattr(self, "n_bytes", 0)
+    )
+    with Room().served() as door:
+        refused, taken = posted(door, bytes(11)), posted(door, bytes(10))
+
+    assert said(refused, 503, "service.busy")
+    assert taken.status_code == 200
+
+
+def test_a_body_that_does_not_arrive_is_given_up(monkeypatch):
+    monkeypatch.setattr(body, "_RECEIVE_S", 0.2)
+    with Room().served() as door, socket.create_connection((door.base_url.host, door.base_url.port), 30) as line:
+        line.sendall(b"POST /v1/readings HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\nhalf")
+        answer = line.recv(2**16)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"request.timeout" in answer
 
 
 def test_pictures_are_png_and_carry_the_footer(door):
@@ -392,7 +407,9 @@ def test_while_it_drains_what_runs_is_answered_and_nothing_new_is_taken():
 def test_sigterm_ends_the_server_after_what_runs_was_answered(tmp_path):
     log = tmp_path / "log"
     with log.open("w") as stream:
-        server = subprocess.Popen([sys.executable, rest_room.__file__], stderr=stream)
+        path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "PYTHONPATH": path}
+        server = subprocess.Popen([sys.executable, rest_room.__file__], stderr=stream, env=environment)
         try:
             eventually_ready(log, server)
             url = re.search(r"boxray reads at (\S+)", log.read_text())[1]
@@ -450,7 +467,10 @@ TOKEN = "correct horse battery staple"
 def test_with_a_token_nothing_but_health_is_told_without_it():
     with Room(token=TOKEN).served() as door:
         refused = [posted(door), door.get("/v1/model"), door.get("/metrics"), door.get("/v1/openapi.json")]
-        wrong = [door.get("/v1/model", headers={"authorization": f"Bearer {each}"}) for each in ("", TOKEN[:-1], "é")]
+        wrong = [
+            door.get("/v1/model", headers={"authorization": f"Bearer {each}"})
+            for each in ("x", TOKEN[:-1], TOKEN + "x")
+        ]
         basic = door.get("/v1/model", auth=("anybody", TOKEN))
         wrong_basic = door.get("/v1/model", auth=("anybody", "no"))
         right = door.get("/v1/model", headers={"authorization": f"Bearer {TOKEN}"})

@@ -4,12 +4,14 @@ Without a token strangers are kept out because nobody but this machine is served
 Gradio limits neither the host name that a request may give nor the size of every body, so both are limited here.
 """
 
+import asyncio
 import binascii
 import hmac
 import ipaddress
 import logging
 from base64 import b64decode
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -143,9 +145,20 @@ class _Passage:
         if self._is_too_large:
             problem = _too_large()
         headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+        headers.append((b"content-length", str(len(problem.body)).encode()))
         start = {"type": "http.response.start", "status": problem.status, "headers": [*headers, *_HEADERS]}
         await self._send(start)
-        await self._send({"type": "http.response.body", "body": problem.body})
+        await self._send({"type": "http.response.body", "body": problem.body, "more_body": True})
+        if problem.status == _TOO_LARGE:
+            await self._linger()
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _linger(self) -> None:
+        """Throw away what still comes, for a while: a connection that is shut at once takes the answer with it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                while (message := await self._receive())["type"] == "http.request" and message.get("more_body"):
+                    pass
 
     @property
     def _is_too_large(self) -> bool:
@@ -172,6 +185,8 @@ def _without_usual_port(host: str) -> str:
     return host.lower().removesuffix(":80").removesuffix(":443")
 
 
+_TOO_LARGE: Final = 413
+_LINGER_S: Final = 3.0
 _PUBLIC: Final = {"/health/live", "/health/ready"}
 _READING: Final = {"GET", "HEAD", "OPTIONS"}
 _MAX_BODY_BYTES: Final = MAX_UPLOAD_BYTES + 2**20  # the form around the file
