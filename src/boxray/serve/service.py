@@ -11,8 +11,9 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import BoundedSemaphore
@@ -158,7 +159,8 @@ class Service:
         Raises:
             ModelError: ``service.busy`` or ``service.draining``.
         """
-        self._line.require_room()
+        with self._turning_away():
+            self._line.require_room()
 
     def submit(self, data: bytes, name: str, min_score: float | None = None) -> Future[Answer]:
         """Join the line. The answer says what went wrong; the future raises nothing but its cancellation.
@@ -173,11 +175,8 @@ class Service:
         Raises:
             ModelError: ``service.busy`` or ``service.draining``; nothing was taken.
         """
-        try:
+        with self._turning_away():
             return self._line.join(partial(self._answer, _Request(data, name, min_score)), len(data))
-        except ModelError as error:
-            self.metrics.count("boxray_readings_total", status=error.code.outcome.value, code=error.code.name)
-            raise
 
     def read(self, data: bytes, name: str, min_score: float | None = None) -> Answer:
         """Join the line and wait for the answer; never raises, also where there is no room.
@@ -235,6 +234,14 @@ class Service:
     def opaque_id(self, data: bytes) -> str:
         """What the log calls a file: the same for the same bytes, of no use without the key."""
         return hmac.new(self._log_key, data, hashlib.sha256).hexdigest()[:16]
+
+    @contextmanager
+    def _turning_away(self) -> Iterator[None]:
+        try:
+            yield
+        except ModelError as error:
+            self.metrics.count("boxray_readings_total", status=error.code.outcome.value, code=error.code.name)
+            raise
 
     def _answer(self, request: _Request, future: Future[Answer]) -> Answer:
         answer = self._read(request, future)

@@ -50,6 +50,21 @@ _REFUSAL: Final = {
 }
 
 
+_MANY_READ: Final = {"readings": [{"id": _ID, "location": f"/v1/readings/{_ID}", "reading": _RESULT}]}
+_OBJECT: Final = {"type": "object"}
+_EXAMPLES: Final[dict[str, Any]] = {
+    "reading": _RESULT,
+    "readings": _MANY_READ,
+    "waiting": _WAITING,
+    "refused": _REFUSAL,
+    "model": {"version": "0.1.0", "models": {"detector": _IDENTITY}, "not_assessed": {"detector": ["edema"]}},
+    "source": {"source": "https://example.org/boxray", "licence": "AGPL-3.0-or-later", "version": "0.1.0"},
+    "live": {"status": "live"},
+    "ready": {"status": "ready"},
+    "metrics": "boxray_waiting 0\n",
+}
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """The description, made once."""
     if app.openapi_schema is None:
@@ -63,6 +78,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas = said.setdefault("components", {}).setdefault("schemas", {})
         schemas.clear()  # FastAPI's own forms of errors are never sent
         schemas |= {"Reading": _reading_schema(), "Problem": _PROBLEM, "Waiting": _WAITING_SCHEMA, "Many": _MANY}
+        # Put in here, as FastAPI takes every null out of what it is given.
+        said["components"]["examples"] = {name: {"value": value} for name, value in _EXAMPLES.items()}
         said["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         said["security"] = [{}, {"token": []}]
         for operations in said["paths"].values():
@@ -81,9 +98,14 @@ def _reading_schema() -> Any:
     return schema
 
 
-def _content(media_type: str, schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
-    named = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
-    return {media_type: {"schema": schema, **named}}
+def _content(media_type: str, schema: dict[str, Any], *examples: str) -> dict[str, Any]:
+    """`examples` are names in `_EXAMPLES`."""
+    return {
+        media_type: {
+            "schema": schema,
+            "examples": {name: {"$ref": f"#/components/examples/{name}"} for name in examples},
+        }
+    }
 
 
 def _ref(name: str) -> dict[str, Any]:
@@ -111,7 +133,7 @@ _PROBLEMS: Final = {
     "default": {
         "description": "No result: the code says why. 503 and 409 say in Retry-After when to ask again.",
         "headers": {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}},
-        "content": _content(MEDIA_TYPE, _ref("Problem"), refused=_REFUSAL),
+        "content": _content(MEDIA_TYPE, _ref("Problem"), "refused"),
     }
 }
 _WAITING_SCHEMA: Final = {
@@ -138,12 +160,11 @@ _MANY: Final = {
         }
     },
 }
-_MANY_READ: Final = {"readings": [{"id": _ID, "location": f"/v1/readings/{_ID}", "reading": _RESULT}]}
 _ONE_OR_MANY: Final = {"oneOf": [_ref("Reading"), _ref("Many")]}
 _STILL_WAITING: Final = {
     "description": "Not read yet; it will be found at `location`.",
     "headers": {"Retry-After": {"schema": {"type": "integer"}}, "Location": {"schema": {"type": "string"}}},
-    "content": _content("application/json", {"oneOf": [_ref("Waiting"), _ref("Many")]}, waiting=_WAITING),
+    "content": _content("application/json", {"oneOf": [_ref("Waiting"), _ref("Many")]}, "waiting"),
 }
 _BINARY: Final = {"type": "string", "format": "binary"}
 _FORM: Final = {
@@ -158,7 +179,7 @@ POST_READINGS: Final[dict[str, Any]] = {
         200: {
             "description": "The reading of one file as the body, or of each file of a form.",
             "headers": {"Location": {"schema": {"type": "string"}, "description": "Of one file's reading."}},
-            "content": _content("application/json", _ONE_OR_MANY, one=_RESULT, many=_MANY_READ),
+            "content": _content("application/json", _ONE_OR_MANY, "reading", "readings"),
         },
         202: _STILL_WAITING,
     },
@@ -175,7 +196,7 @@ POST_READINGS: Final[dict[str, Any]] = {
 GET_READING: Final[dict[str, Any]] = {
     "response_model": None,
     "responses": {
-        200: {"description": "The reading.", "content": _content("application/json", _ref("Reading"), one=_RESULT)},
+        200: {"description": "The reading.", "content": _content("application/json", _ref("Reading"), "reading")},
         202: _STILL_WAITING,
     },
 }
@@ -184,27 +205,10 @@ GET_PICTURE: Final[dict[str, Any]] = {
     "response_model": None,
     "responses": {200: {"description": "A picture.", "content": {"image/png": {"schema": _BINARY}}}},
 }
-GET_MODEL: Final = _answers(
-    description="Who speaks.",
-    content=_content(
-        "application/json",
-        {"type": "object"},
-        one={"version": "0.1.0", "models": {"detector": _IDENTITY}, "not_assessed": {"detector": ["edema"]}},
-    ),
-)
-GET_SOURCE: Final = _answers(
-    description="A link.",
-    content=_content(
-        "application/json", {"type": "object"}, one={"source": "https://example.org/boxray", "version": "0.1.0"}
-    ),
-)
-GET_LIVE: Final = _answers(
-    description="It runs.", content=_content("application/json", {"type": "object"}, one={"status": "live"})
-)
-GET_READY: Final = _answers(
-    description="It is ready.", content=_content("application/json", {"type": "object"}, one={"status": "ready"})
-)
+GET_MODEL: Final = _answers(description="Who speaks.", content=_content("application/json", _OBJECT, "model"))
+GET_SOURCE: Final = _answers(description="A link.", content=_content("application/json", _OBJECT, "source"))
+GET_LIVE: Final = _answers(description="It runs.", content=_content("application/json", _OBJECT, "live"))
+GET_READY: Final = _answers(description="It is ready.", content=_content("application/json", _OBJECT, "ready"))
 GET_METRICS: Final = _answers(
-    description="Prometheus' text form 0.0.4.",
-    content=_content("text/plain", {"type": "string"}, one="boxray_waiting 0\n"),
+    description="Prometheus' text form 0.0.4.", content=_content("text/plain", {"type": "string"}, "metrics")
 )
