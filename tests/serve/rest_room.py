@@ -77,6 +77,11 @@ class Room:
             thread.join(30)
 
 
+def posted(door, data=b"bytes", **options):
+    """What the door answers to one file."""
+    return door.post("/v1/readings", content=data, headers=DICOM, **options)
+
+
 def asked_in_a_thread(ask, *arguments, **options):
     """The thread, and a list that will hold what came back."""
     answers = []

@@ -4,8 +4,8 @@ import pytest
 from boxray.core.errors import Outcome
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Reading, SaliencyMap
-from boxray.localization.overlay import map_panel
 from boxray.imaging.draw import film_of
+from boxray.localization.overlay import map_panel
 from boxray.serve.rest.kept import Kept
 from boxray.serve.service import Answer
 from serve.reading_room import SPACE

@@ -6,8 +6,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from boxray.serve.rest.openapi import describe
-from serve.rest_room import Room
-from serve.test_rest import posted
+from serve.rest_room import Room, posted
 
 
 @pytest.fixture(scope="module")

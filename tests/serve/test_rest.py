@@ -25,7 +25,7 @@ from boxray.serve.rest import body
 from boxray.serve.rest.body import MOST_FILES, Receiving
 from boxray.serve.service import Capacity
 from serve import rest_room
-from serve.rest_room import DICOM, FOUND, IDENTITY, Room, asked_in_a_thread, eventually
+from serve.rest_room import DICOM, FOUND, IDENTITY, Room, asked_in_a_thread, eventually, posted
 
 SCHEMA = json.loads((files("boxray.core") / "reading.schema.json").read_text())
 CANARY = "ZZCANARY^PHI"
@@ -40,10 +40,6 @@ def room():
 def door(room):
     with room.served() as client:
         yield client
-
-
-def posted(door, data=b"bytes", **options):
-    return door.post("/v1/readings", content=data, headers=DICOM, **options)
 
 
 def said(response, status, code):
