@@ -59,9 +59,10 @@ class Room:
         self.app = Guard(build_rest(self.service, self.readings, source="https://example.org/source"), token=token)
 
     @contextmanager
-    def served(self):
+    def served(self, root_path=""):
         """The door on a free port, as `httpx.Client`."""
-        server = uvicorn.Server(uvicorn.Config(self.app, port=0, log_level="error", ws="none"))
+        config = uvicorn.Config(self.app, port=0, log_level="error", ws="none", root_path=root_path)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

@@ -29,6 +29,7 @@ from serve.rest_room import DICOM, FOUND, IDENTITY, Room, asked_in_a_thread, eve
 
 SCHEMA = json.loads((files("boxray.core") / "reading.schema.json").read_text())
 CANARY = "ZZCANARY^PHI"
+TOKEN = "correct horse battery staple"
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,19 @@ def test_without_waiting_there_is_a_job_whose_reading_comes_later(room, door):
     assert waiting.headers["retry-after"] == "1"
     assert said(picture, 409, "request.not_ready")
     eventually(lambda: door.get(answer.headers["location"]).status_code == 200)
+
+
+def test_behind_a_proxy_that_takes_a_path_off_the_addresses_carry_it():
+    with Room(token=TOKEN).served(root_path="/boxray") as door:
+        health, unknown = door.get("/health/live"), door.get("/v1/model")  # as the proxy hands them on
+        answer = posted(door, params={"wait": "false"}, auth=("", TOKEN))
+        place = answer.headers["location"]
+        eventually(lambda: door.get(place.removeprefix("/boxray"), auth=("", TOKEN)).status_code == 200)
+
+    assert health.status_code == 200
+    assert said(unknown, 401, "request.unauthorized")
+    assert place.startswith("/boxray/v1/readings/")
+    assert answer.json()["location"] == place
 
 
 def test_a_threshold_may_be_given(door):
@@ -455,9 +469,6 @@ def test_another_host_name_and_another_origin_are_refused(door):
     assert said(null, 403, "request.origin")
     assert own.status_code == 200
     assert "access-control-allow-origin" not in preflight.headers
-
-
-TOKEN = "correct horse battery staple"
 
 
 def test_with_a_token_nothing_but_health_is_told_without_it():

@@ -26,7 +26,7 @@ from boxray.serve.problems import Problem
 from boxray.serve.rest import openapi
 from boxray.serve.rest.body import Receiving, received
 from boxray.serve.rest.kept import Kept, Readings
-from boxray.serve.service import Answer, Service
+from boxray.serve.service import Service
 
 _SWEEP_S: Final = 20.0
 _STATUS_CODES: Final = {404: "request.not_found", 405: "request.method", 503: "service.busy"}
@@ -152,14 +152,14 @@ def _add_readings(app: FastAPI, service: Service, readings: Readings) -> None:
         begun = _begin(readings, upload.files, min_score)
         ids = [reading_id for reading_id, _ in begun]
         if wait:
-            answers = await _answers(request, service, readings, begun)
+            made = await _made(request, service, readings, begun)
             if upload.is_form:
                 items = [
-                    {"id": reading_id, "location": _place(request, reading_id), "reading": answer.reading.to_json()}
-                    for reading_id, answer in zip(ids, answers, strict=True)
+                    {"id": reading_id, "location": _place(request, reading_id), "reading": it.to_json()}
+                    for reading_id, it in zip(ids, made, strict=True)
                 ]
                 return JSONResponse({"readings": items})
-            return _said(service, answers[0].reading, _place(request, ids[0]))
+            return _said(service, made[0], _place(request, ids[0]))
         waiting = [_waiting(request, reading_id) for reading_id in ids]
         if upload.is_form:
             return JSONResponse({"readings": waiting}, 202)
@@ -249,9 +249,9 @@ def _add_health(app: FastAPI, service: Service, readings: Readings) -> None:
 
 def _begin(
     readings: Readings, files: Iterable[tuple[str, bytes]], min_score: float | None
-) -> list[tuple[str, Future[Answer]]]:
+) -> list[tuple[str, Future[Reading]]]:
     """All files or none: a form that does not fit into the line is to be sent again as it is."""
-    begun: list[tuple[str, Future[Answer]]] = []
+    begun: list[tuple[str, Future[Reading]]] = []
     try:
         for name, data in files:
             begun.append(readings.begin(data, name, min_score))
@@ -261,15 +261,15 @@ def _begin(
     return begun
 
 
-def _drop(readings: Readings, begun: Iterable[tuple[str, Future[Answer]]]) -> None:
+def _drop(readings: Readings, begun: Iterable[tuple[str, Future[Reading]]]) -> None:
     for reading_id, _ in begun:
         with suppress(KeyError):
             readings.drop(reading_id)
 
 
-async def _answers(
-    request: Request, service: Service, readings: Readings, begun: list[tuple[str, Future[Answer]]]
-) -> list[Answer]:
+async def _made(
+    request: Request, service: Service, readings: Readings, begun: list[tuple[str, Future[Reading]]]
+) -> list[Reading]:
     """Wait for all of them, but not beyond the deadline and not for a client that has gone: then they are dropped."""
     done = asyncio.gather(*(asyncio.wrap_future(future) for _, future in begun))
     gone = asyncio.create_task(_gone(request))

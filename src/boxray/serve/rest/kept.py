@@ -96,8 +96,10 @@ class Readings:
             kept = [entry.kept for entry in self._entries.values() if entry.kept is not None]
         return {"boxray_kept": len(kept), "boxray_kept_bytes": sum(each.n_bytes for each in kept)}
 
-    def begin(self, data: bytes, name: str, min_score: float | None) -> tuple[str, Future[Answer]]:
-        """Have something read: its id, and what the answer will come through.
+    def begin(self, data: bytes, name: str, min_score: float | None) -> tuple[str, Future[Reading]]:
+        """Have something read: its id, and what the reading will come through; `drop` is the way to cancel it.
+
+        The reading that comes is the kept one: of a form with many files no radiograph waits for the last.
 
         Raises:
             ModelError: ``service.busy`` or ``service.draining``.
@@ -108,8 +110,9 @@ class Readings:
             # It may wait as long as a request has, and is then kept.
             ends_at = self._clock() + self._service.deadline_s + self._keep_s
             self._entries[reading_id] = _Entry(future, None, ends_at)
-        future.add_done_callback(partial(self._settle, reading_id))
-        return reading_id, future
+        told: Future[Reading] = Future()
+        future.add_done_callback(partial(self._settle, reading_id, told))
+        return reading_id, told
 
     def find(self, reading_id: str) -> Kept | None:
         """What is kept under the id; None while it is being read.
@@ -140,18 +143,17 @@ class Readings:
             for reading_id in old:
                 del self._entries[reading_id]
 
-    def _settle(self, reading_id: str, future: Future[Answer]) -> None:
+    def _settle(self, reading_id: str, told: Future[Reading], future: Future[Answer]) -> None:
         if future.cancelled():
-            with self._lock:
-                self._entries.pop(reading_id, None)
+            told.cancel()
             return
         kept = _kept(future)
         with self._lock:
-            if reading_id not in self._entries:  # dropped meanwhile
-                return
-            del self._entries[reading_id]  # and to the end: now it is the newest
-            self._entries[reading_id] = _Entry(None, kept, self._clock() + self._keep_s)
-            self._make_room(reading_id)
+            if self._entries.pop(reading_id, None) is not None:  # else it was dropped meanwhile
+                self._entries[reading_id] = _Entry(None, kept, self._clock() + self._keep_s)  # now it is the newest
+                self._make_room(reading_id)
+        if told.set_running_or_notify_cancel():
+            told.set_result(kept.reading)
 
     def _make_room(self, newest: str) -> None:
         settled = {key: entry.kept for key, entry in self._entries.items() if entry.kept is not None}
