@@ -68,7 +68,7 @@ def test_a_kept_map_is_smaller_and_says_the_same_of_its_peak():
     kept = Kept.of(Answer(rad, reading))
 
     (small,) = kept.reading.maps
-    assert max(small.values.shape) == 512
+    assert max(small.values.shape) == 256
     assert small.values.max() == pytest.approx(values.max())
     assert kept.full == values.max()
     before = map_panel(film_of(rad.pixels), reading, SPACE, "effusion").picture.astype(int)

@@ -21,7 +21,7 @@ from boxray.serve.faults import place_of
 from boxray.serve.service import Answer, Service
 
 _LOG: Final = logging.getLogger("boxray.serve")
-_MAP_SIDE_PX: Final = 512
+_MAP_SIDE_PX: Final = 256
 """Longer side of a kept map. A classifier's own grid has some 20 cells a side; between them is interpolation."""
 _ID_BYTES: Final = 16  # 128 bits: not to be guessed
 
@@ -78,7 +78,7 @@ class Readings:
         *,
         keep_s: float = 900.0,
         most: int = 512,
-        most_bytes: int = 512 * 2**20,
+        most_bytes: int = 256 * 2**20,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._service = service
