@@ -24,7 +24,7 @@ from boxray.serve.desk import LOWEST_SCORE, ONE, STORED, WELCOME, Desk
 from boxray.serve.guard import MAX_UPLOAD_BYTES
 from boxray.serve.rest.app import build_rest, sweeping
 from boxray.serve.rest.kept import Readings
-from boxray.serve.server import guarded, require_safe, serve
+from boxray.serve.server import end_on_sigterm, guarded, require_safe, serve
 from boxray.serve.service import Service
 from boxray.serve.viewer import VIEWER_SCRIPT, VIEWER_STYLE
 
@@ -142,6 +142,7 @@ def launch(
             reach `address` and there is no token.
     """
     require_safe(address, token)
+    end_on_sigterm()
     readings = Readings(service)
     rest = build_rest(service, readings, source=source)
     page = mounted(build_app(service, examples, source=source), sweeping(readings), root_path)

@@ -69,6 +69,11 @@ def require_safe(address: str, token: str | None) -> None:
     )
 
 
+def end_on_sigterm() -> None:
+    """Until the server takes the signal over, it ends the program as a program ends: what is on disk goes too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_EXIT_SIGNAL + signal.SIGTERM))
+
+
 def guarded(app: Any, address: str, *, token: str | None, hosts: Collection[str]) -> Guard:
     """The app behind its guard; the address itself is a name that is served."""
     return Guard(app, token=token, hosts={*hosts, address})
