@@ -51,7 +51,7 @@ def serve_fixed_models(example: Path) -> None:
     identity = ModelIdentity("fixed", "1", "0" * 64, {"cardiomegaly": 0.3})
     detector = FixedDetector(SPACE, found, tuple(key for key in KEYS if key != "edema"), identity)
     classifier = FixedClassifier(SPACE, {key: 0.25 for key in KEYS if key != "covid"})
-    launch(Service(Reader(detector, classifier)), [example], port=None, source="https://example.org/source")
+    launch(Service(Reader(detector, classifier)), [example], port=0, source="https://example.org/source")
 
 
 def a_chest_png() -> bytes:

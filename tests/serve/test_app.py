@@ -3,6 +3,7 @@ import subprocess
 import sys
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from boxray.core.protocols import FixedDetector
@@ -10,7 +11,7 @@ from boxray.core.reading import DISCLAIMER
 from boxray.localization.reader import Reader
 from boxray.serve.app import launch, quiet_environment
 from boxray.serve.service import Service
-from serve.reading_room import SPACE, open_chest
+from serve.reading_room import SPACE, a_chest_png, open_chest
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.7", "radiology.example", ""])
@@ -19,7 +20,7 @@ def test_an_address_that_others_reach_is_refused_with_the_reason(address, capsys
         launch(Service(Reader(FixedDetector(SPACE), None)), address=address)
 
     assert refusal.value.code == 78
-    assert "there is no login yet" in capsys.readouterr().err
+    assert "without a token" in capsys.readouterr().err
 
 
 def test_importing_the_app_loads_no_gradio():
@@ -40,6 +41,29 @@ def test_the_environment_is_quiet_but_what_somebody_chose_stays(monkeypatch, tmp
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
     assert os.environ["HF_HUB_OFFLINE"] == os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
     assert os.environ["GRADIO_TEMP_DIR"] == str(tmp_path)
+
+
+def test_the_app_and_rest_share_one_process_and_one_service(served):
+    with httpx.Client(base_url=served.url, trust_env=False, timeout=60) as door:
+        n_reads = served.n_reads()
+        answer = door.post("/v1/readings", content=a_chest_png(), headers={"content-type": "image/png"})
+        page, nothing, ready = door.get("/"), door.get("/v1/none"), door.get("/health/ready")
+        foreign = door.get("/config", headers={"origin": "https://evil.example"})
+
+    assert answer.json()["status"] == "RESULT"
+    assert served.n_reads() == n_reads + 1
+    assert DISCLAIMER in page.text
+    assert (nothing.status_code, nothing.json()["code"]) == (404, "request.not_found")
+    assert ready.status_code == 200
+    assert "access-control-allow-origin" not in foreign.headers
+
+
+def test_the_page_tells_no_path_of_this_machine(served):
+    with httpx.Client(base_url=served.url, trust_env=False, timeout=60) as door:
+        said = door.get("/config").text + door.get("/").text
+
+    assert str(served.uploads) not in said
+    assert sys.prefix not in said
 
 
 @pytest.mark.browser

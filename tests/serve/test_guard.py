@@ -29,4 +29,6 @@ def test_the_browser_is_told_to_keep_nothing_and_to_ask_nobody_else(served):
 
 def test_a_body_beyond_the_limit_is_refused_on_every_path(served):
     for path in ("/gradio_api/upload", "/gradio_api/component_server", "/anything"):
-        assert ask(served.url, "127.0.0.1", path, **{"Content-Length": str(200 * 2**20)}).status == 413
+        answer = ask(served.url, "127.0.0.1", path, **{"Content-Length": str(200 * 2**20)})
+        assert answer.status == 413
+        assert answer.headers["content-type"] == "application/problem+json"

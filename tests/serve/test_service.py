@@ -91,7 +91,7 @@ def test_text_is_refused_by_the_real_decoder():
         (InputError("image.colour", "coloured"), Outcome.REFUSED, "image.colour"),
         (ModelError("not a number", "model.not_finite"), Outcome.FAILED, "model.not_finite"),
         (RuntimeError(CANARY), Outcome.FAILED, "internal.error"),
-        (MemoryError(), Outcome.FAILED, "internal.error"),
+        (MemoryError(), Outcome.FAILED, "service.out_of_memory"),
     ],
 )
 def test_whatever_goes_wrong_becomes_a_reading_with_a_code(fault, status, code):

@@ -1,29 +1,96 @@
-"""`boxray serve`: open a door."""
+"""`boxray serve`: open the doors. Alone it opens both, the app and REST."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from boxray.cli.read import DetectorChoice
+from boxray.engines import EngineName
 
-app = typer.Typer(help="Serve the reading room.", no_args_is_help=True)
+app = typer.Typer(help="Serve the reading room: app and REST in one process, on this machine only.")
+
+Address = Annotated[str, typer.Option(help="Where to listen; one that others can reach needs a token.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0: a free one.")]
+Host = Annotated[list[str] | None, typer.Option(help="Serve this host name too; may be given several times.")]
+RootPath = Annotated[str, typer.Option(help="Path under which a proxy shows it and that the proxy takes off: /boxray")]
+TokenFile = Annotated[
+    Path | None, typer.Option(help="File with the token that everybody has to say; or set BOXRAY_TOKEN.")
+]
+Source = Annotated[str | None, typer.Option(help="Link to the source of what runs here, if it is changed (AGPL).")]
+Engine = Annotated[EngineName, typer.Option(help="What runs the networks.")]
+Many = Annotated[
+    bool, typer.Option("--many", help="Each core reads a radiograph of its own: more in an hour, each one slower.")
+]
 
 
 @app.command("app")
-def gradio_app(
-    address: Annotated[str, typer.Option(help="A loop-back address: there is no login.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Where to listen.")] = 7860,
+def both_doors(
+    address: Address = "127.0.0.1",
+    port: Port = 7860,
+    host: Host = None,
+    root_path: RootPath = "",
+    token_file: TokenFile = None,
+    source: Source = None,
+    engine: Engine = "openvino",
+    many: Many = False,
     detector: DetectorChoice = None,
 ) -> None:
-    """Open the app in a browser at the address that is printed (same as: python app_gradio.py)."""
+    """Open the app in a browser at the address that is printed, and REST beside it (same as: python app_gradio.py)."""
     from boxray.cli.demo import examples
-    from boxray.serve.app import main
+    from boxray.serve.app import launch
 
-    main(examples(), address=address, port=port, detector=detector)
+    where = _where(address, port, host, root_path, token_file, source)
+    launch(_service(engine, many, detector), examples(), **where)
 
 
-@app.callback()
-def _serve() -> None:
-    """Keeps `app` a sub-command while it is the only one."""
+@app.command("rest")
+def rest_alone(
+    address: Address = "127.0.0.1",
+    port: Port = 7861,
+    host: Host = None,
+    root_path: RootPath = "",
+    token_file: TokenFile = None,
+    source: Source = None,
+    engine: Engine = "openvino",
+    many: Many = False,
+    detector: DetectorChoice = None,
+) -> None:
+    """Open REST alone, without the app: GET /v1/openapi.json says what there is."""
+    from boxray.serve.rest.launch import launch_rest
+
+    where = _where(address, port, host, root_path, token_file, source)
+    launch_rest(_service(engine, many, detector), **where)
+
+
+@app.callback(invoke_without_command=True)
+def _serve(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        both_doors()
+
+
+def _where(
+    address: str, port: int, host: list[str] | None, root_path: str, token_file: Path | None, source: str | None
+) -> dict[str, Any]:
+    """What both doors take; refused before the models are loaded."""
+    from boxray.serve.server import read_token, require_safe
+
+    token = read_token(token_file)
+    require_safe(address, token)
+    return {
+        "address": address,
+        "port": port,
+        "hosts": host or (),
+        "root_path": root_path.rstrip("/"),
+        "token": token,
+        "source": source,
+    }
+
+
+def _service(engine: EngineName, many: bool, detector: str | None) -> Any:
+    from boxray.localization.reader import released_reader
+    from boxray.serve.service import Service
+
+    return Service(released_reader(engine, many=many, detector=detector))

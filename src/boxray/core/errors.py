@@ -76,6 +76,10 @@ CODES: Final = _table(
     ("scope.not_chest", _R, 422, "by its header or by its looks no frontal chest radiograph, or not a whole one"),
     ("scope.rotated", _R, 422, "a chest that lies on its side or upside down"),
     ("model.not_finite", _F, 500, "a model gave a score that is no number"),
+    ("service.busy", _F, 503, "too many radiographs are waiting; the same file may be read later"),
+    ("service.deadline", _F, 503, "the radiograph was not read in the time that a request has"),
+    ("service.draining", _F, 503, "the service is being stopped and takes nothing new"),
+    ("service.out_of_memory", _F, 503, "memory ran out on this radiograph; the program went on"),
     ("internal.error", _F, 500, "a fault of ours; the log has it"),
 )
 """Every code that a reading may carry. What is not in this table cannot be raised."""

@@ -49,7 +49,13 @@ def overlay(
         return refusal_card(reading)
     if rad is None:
         raise ValueError("a reading that gives a result is drawn on its radiograph, got None")
-    film = film_of(rad.pixels)
+    return overlay_on_film(film_of(rad.pixels), reading, label_space, finding, reference=reference)
+
+
+def overlay_on_film(
+    film: Film, reading: Reading, label_space: LabelSpace, finding: str | None = None, *, reference: float | None = None
+) -> ByteArray:
+    """`overlay` of a result whose film was made already; its maps may lie on any grid that spans the film."""
     panels = [film_panel(film), boxes_panel(film, reading, label_space)]
     shown = finding or leading_finding(reading)
     if shown is not None and map_of(reading, shown) is not None:

@@ -15,7 +15,7 @@ from boxray.core.errors import InputError, ModelError, Outcome
 from boxray.core.findings import LabelSpace
 from boxray.core.protocols import Classified, Classifier, Detector, Gate
 from boxray.core.radiograph import Radiograph
-from boxray.core.reading import Agreement, Chest, Detection, Reading
+from boxray.core.reading import Agreement, Chest, Detection, ModelIdentity, Reading
 from boxray.detection.detect import YoloDetector
 from boxray.engines import EngineName
 from boxray.imaging.children import DecodingChildren
@@ -58,6 +58,22 @@ class Reader:
         model = self.detector or self.classifier
         assert model is not None, "a reader without models cannot be made"
         return model.label_space
+
+    @property
+    def models(self) -> dict[str, ModelIdentity]:
+        """Role, ``detector`` or ``classifier`` -> who speaks; a role that was left out is not in it."""
+        return {role: model.identity for role, model in self._roles()}
+
+    @property
+    def not_assessed(self) -> dict[str, tuple[str, ...]]:
+        """Role -> the findings that its model was never trained to answer, in the label space's order."""
+        keys = self.label_space.keys
+        return {role: tuple(key for key in keys if key not in model.assessed) for role, model in self._roles()}
+
+    def _roles(self) -> Iterator[tuple[str, Detector | Classifier]]:
+        for role, model in (("detector", self.detector), ("classifier", self.classifier)):
+            if model is not None:
+                yield role, model
 
     def read(
         self,
@@ -117,31 +133,25 @@ class Reader:
             return Reading.not_answered(name, error)
 
     def _read(self, rad: Radiograph, name: str, min_score: float | None) -> Reading:
-        keys = self.label_space.keys
         notes = rad.notes if self.gate is not None else (*rad.notes, NOT_CHECKED)
         reading = Reading(name, Outcome.RESULT, size_wh=rad.size_wh, notes=notes)
         detections: tuple[Detection, ...] = ()
         classified = Classified({}, ())
-        models, silent = {}, {}
         if self.detector is not None:
             detections = self.detector.detect(rad, min_score)
-            models["detector"] = self.detector.identity
-            silent["detector"] = tuple(key for key in keys if key not in self.detector.assessed)
         if self.classifier is not None:
             classified = self.classifier.classify(rad)
-            models["classifier"] = self.classifier.identity
-            silent["classifier"] = tuple(key for key in keys if key not in self.classifier.assessed)
         chest, beside = self._chest(detections, classified)
         return replace(
             reading,
-            notes=(*rad.notes, *beside),
+            notes=(*notes, *beside),
             lungs=classified.lungs,
             chest=chest,
             detections=detections,
             scores=classified.scores,
             maps=classified.maps,
-            models=models,
-            not_assessed=silent,
+            models=self.models,
+            not_assessed=self.not_assessed,
             agreement=self._agreement(detections, classified),
         )
 

@@ -9,31 +9,28 @@ Here stand the layout and the launch; `desk` does what the controls ask for, `vi
 import atexit
 import os
 import shutil
-import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from boxray import __version__
 from boxray.core.reading import DISCLAIMER
-from boxray.imaging.child import decoding_child
 from boxray.localization.page import STYLE, source_url
 from boxray.serve.desk import LOWEST_SCORE, ONE, STORED, WELCOME, Desk
-from boxray.serve.guard import MAX_UPLOAD_BYTES, Guard, is_loopback
+from boxray.serve.guard import MAX_UPLOAD_BYTES
+from boxray.serve.rest.app import build_rest, sweeping
+from boxray.serve.rest.kept import Readings
+from boxray.serve.server import end_on_sigterm, guarded, require_safe, serve
 from boxray.serve.service import Service
 from boxray.serve.viewer import VIEWER_SCRIPT, VIEWER_STYLE
 
 if TYPE_CHECKING:
     import gradio as gr
 
-EXIT_CONFIGURATION: Final = 78
-"""Exit code of a configuration that is refused, such as an address that others can reach."""
-
-_EXIT_TERMINATED: Final = 143  # what a shell reports for SIGTERM
 _KEEP_S: Final = 1800  # how long a radiograph stays in memory after its last use
 _SESSIONS: Final = 8  # how many readers' radiographs stay in memory at once
 
@@ -122,51 +119,54 @@ def launch(
     examples: Sequence[Path] = (),
     *,
     address: str = "127.0.0.1",
-    port: int | None = 7860,
+    port: int = 7860,
     source: str | None = None,
-    block: bool = True,
-) -> str:
-    """Serve the app on this machine.
+    token: str | None = None,
+    hosts: Collection[str] = (),
+    root_path: str = "",
+) -> NoReturn:
+    """Serve the app and the REST door beside it until SIGTERM or Ctrl+C.
 
     Args:
-        service: Reads radiographs.
+        service: Reads radiographs for both.
         examples: Offered as buttons.
-        address: A loop-back address. There is no login yet, so no other is taken.
-        port: None: a free one.
+        address: Where to listen. One that others can reach is taken only with a token.
+        port: 0: a free one.
         source: Link to the source code of what runs here.
-        block: Return only when the server ends; SIGTERM then ends it with code 143.
-
-    Returns:
-        The page's URL.
+        token: What everybody has to say; a browser asks for it as a password, the user's name is free.
+        hosts: Names that are served beside this machine's own.
+        root_path: Under which a proxy shows it, such as ``/boxray``; the proxy takes it off.
 
     Raises:
-        SystemExit: With code 78, and the reason on stderr, if other machines could reach `address`.
+        SystemExit: In the end, with 143 for SIGTERM. With code 78, and the reason on stderr, if other machines could
+            reach `address` and there is no token.
     """
-    if not is_loopback(address):
-        print(
-            f"refused to serve on {address!r}: there is no login yet, so whoever reaches the address could "
-            "read radiographs. Serve on 127.0.0.1 and let others in through an SSH tunnel: "
-            "ssh -N -L 7860:127.0.0.1:7860 THIS_MACHINE",
-            file=sys.stderr,
-        )
-        raise SystemExit(EXIT_CONFIGURATION)
-    decoding_child().start()  # so that the first radiograph need not wait for it
-    app = build_app(service, examples, source=source)
-    import gradio as gr
-    from starlette.middleware import Middleware
+    require_safe(address, token)
+    end_on_sigterm()
+    readings = Readings(service)
+    rest = build_rest(service, readings, source=source)
+    page = mounted(build_app(service, examples, source=source), sweeping(readings), root_path)
+    doors = guarded(Doors(rest, page), address, token=token, hosts=hosts)
+    sys.exit(serve(doors, service, address=address, port=port, root_path=root_path))
 
-    _, url, _ = app.launch(
-        server_name=address,
-        server_port=port,
-        share=False,
-        inbrowser=False,
-        quiet=True,
+
+def mounted(app: "gr.Blocks", lifespan: Any, root_path: str = "") -> Any:
+    """The page as an ASGI application, with nothing of Gradio that nobody asked for."""
+    import gradio as gr
+    from fastapi import FastAPI
+
+    app.queue(default_concurrency_limit=_SESSIONS)  # who waits, and how long, is the service's business
+    app.state_session_capacity = _SESSIONS
+    parent = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    return gr.mount_gradio_app(
+        parent,
+        app,
+        path="/",
+        root_path=root_path or None,
         show_error=False,
-        prevent_thread_lock=True,
+        run_history=False,
         footer_links=[],
-        app_kwargs={"middleware": [Middleware(Guard)]},
         max_file_size=MAX_UPLOAD_BYTES,
-        state_session_capacity=_SESSIONS,
         enable_monitoring=False,
         ssr_mode=False,
         pwa=False,
@@ -180,25 +180,32 @@ def launch(
         css=STYLE + _PAGE_STYLE + VIEWER_STYLE,
         js="() => document.body.classList.add('dark')",
     )
-    if block:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(_EXIT_TERMINATED))  # so that what is on disk goes too
-        print(f"boxray reads at {url}  ({DISCLAIMER})  Ctrl+C ends it.", file=sys.stderr)
-        app.block_thread()
-    return str(url)
 
 
-def main(
-    examples: Sequence[Path] = (),
-    *,
-    address: str = "127.0.0.1",
-    port: int = 7860,
-    source: str | None = None,
-    detector: str | None = None,
-) -> None:
-    """Read with the released weights until Ctrl+C; `detector` names others than the default ones."""
+class Doors:
+    """What is asked of the REST door goes there, everything else to the page (ASGI application)."""
+
+    def __init__(self, rest: Any, page: Any) -> None:
+        self._rest = rest
+        self._page = page
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
+        of_rest = path == "/metrics" or path.startswith(("/v1/", "/health/"))
+        await (self._rest if of_rest else self._page)(scope, receive, send)
+
+
+def main(examples: Sequence[Path] = (), *, detector: str | None = None, **where: Any) -> NoReturn:
+    """Read with the released weights until Ctrl+C.
+
+    Args:
+        examples: Offered as buttons.
+        detector: Names other weights than the default ones.
+        **where: As for `launch`.
+    """
     from boxray.localization.reader import released_reader
 
-    launch(Service(released_reader(detector=detector)), examples, address=address, port=port, source=source)
+    launch(Service(released_reader(detector=detector)), examples, **where)
 
 
 def _banner() -> str:

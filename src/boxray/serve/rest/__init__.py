@@ -1,0 +1,1 @@
+"""The door for programs: radiographs in, readings and pictures out, over HTTP."""

@@ -1,0 +1,72 @@
+"""`boxray serve`: what is refused before any model is loaded, and what reaches the doors."""
+
+from pathlib import Path
+
+import pytest
+
+from boxray.cli import serve
+from boxray.cli.main import main
+
+TOKEN = "0123456789abcdef"
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """What the doors were opened with; no model is loaded."""
+    calls = []
+    monkeypatch.setattr("boxray.cli.serve._service", lambda *models: models)
+    for door in ("boxray.serve.app.launch", "boxray.serve.rest.launch.launch_rest"):
+        monkeypatch.setattr(door, lambda *arguments, door=door, **where: calls.append((door, arguments[0], where)))
+    monkeypatch.delenv("BOXRAY_TOKEN", raising=False)
+    return calls
+
+
+def leave(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    return int(left.value.code or 0)
+
+
+@pytest.mark.parametrize("door", [(), ("rest",), ("app",)])
+def test_each_door_opens_on_this_machine_alone(door, opened):
+    assert leave("serve", *door) == 0
+
+    ((name, models, where),) = opened
+    assert name.endswith("launch_rest" if door == ("rest",) else "app.launch")
+    assert models == ("openvino", False, None)
+    assert (where["address"], where["token"], where["root_path"]) == ("127.0.0.1", None, "")
+
+
+def test_another_address_is_refused_before_a_model_is_loaded(opened, capsys):
+    assert leave("serve", "rest", "--address", "0.0.0.0") == 78
+    assert opened == []
+    assert "BOXRAY_TOKEN" in capsys.readouterr().err
+
+
+def test_with_a_token_another_address_is_served_under_its_names(opened, tmp_path: Path):
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    options = ("--address", "0.0.0.0", "--token-file", str(file), "--host", "films.example", "--root-path", "/boxray/")
+
+    assert leave("serve", "app", "--many", *options) == 0
+
+    ((_, models, where),) = opened
+    assert models == ("openvino", True, None)
+    assert (where["token"], where["hosts"], where["root_path"]) == (TOKEN, ["films.example"], "/boxray")
+
+
+def test_the_models_are_those_that_are_asked_for(monkeypatch):
+    asked = []
+
+    class Nobody:
+        lanes = 1
+
+    def reader(engine, **options):
+        asked.append((engine, options))
+        return Nobody()
+
+    monkeypatch.setattr("boxray.localization.reader.released_reader", reader)
+
+    serve._service("onnxruntime", True, "yolov8n")
+
+    assert asked == [("onnxruntime", {"many": True, "detector": "yolov8n"})]

@@ -1,0 +1,128 @@
+"""The client against a real door: what it returns is the published reading, and it waits when it is told to."""
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+
+from boxray.client import Client, ServiceError
+from boxray.core.bench import bench_folder
+from boxray.core.errors import InputError
+from boxray.localization.reader import released_reader
+from boxray.serve.guard import Guard
+from boxray.serve.rest.app import build_rest
+from boxray.serve.rest.kept import Readings
+from boxray.serve.service import Capacity, Service
+from serve.rest_room import FILM, Room, asked_in_a_thread, eventually
+from serve.test_rest import SCHEMA, TOKEN
+
+
+@pytest.fixture
+def room():
+    return Room()
+
+
+@pytest.fixture
+def client(room):
+    with room.served() as door, Client(str(door.base_url)) as client:
+        yield client
+
+
+def test_it_reads_a_file_and_its_name_stays_at_home(room, client, tmp_path):
+    sent = []
+    room.service._decode = lambda data: sent.append(data) or FILM
+    film = tmp_path / "DOE^JOHN.dcm"
+    film.write_bytes(b"pixels")
+
+    reading = client.read(film)
+
+    reading_id = reading.pop("id")
+    jsonschema.validate(reading, SCHEMA)
+    assert reading["file"] == str(film)
+    assert sent == [b"pixels"]
+    assert room.readings.find(reading_id).reading.file == "upload"
+
+
+def test_it_fetches_pictures_and_has_them_forgotten(client):
+    reading = client.read(b"pixels")
+
+    overlay = client.overlay(reading["id"])
+    saliency = client.saliency_map(reading["id"], "effusion")
+    client.forget(reading["id"])
+
+    for picture in (overlay, saliency):
+        assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR) is not None
+    with pytest.raises(ServiceError, match=r"404 request\.not_found"):
+        client.overlay(reading["id"])
+
+
+def test_a_refusal_is_a_reading_and_no_exception(room, client):
+    def refuse(data):
+        raise InputError("dicom.multiframe", "the object has 12 frames")
+
+    room.service._decode = refuse
+
+    reading = client.read(b"pixels")
+
+    assert (reading["status"], reading["code"]) == ("REFUSED", "dicom.multiframe")
+    assert reading["detections"] == []
+
+
+def test_it_comes_again_when_the_line_is_full():
+    room = Room(capacity=Capacity(places=1))
+    room.classifier.may_go_on.clear()
+    with room.served() as door, Client(str(door.base_url)) as client:
+        threads = [asked_in_a_thread(client.read, b"pixels") for _ in range(6)]
+        eventually(lambda: 'code="service.busy"' in door.get("/metrics").text)
+        room.classifier.may_go_on.set()
+        for thread, _ in threads:
+            thread.join(60)
+
+    assert [answers[0]["status"] for _, answers in threads] == ["RESULT"] * 6
+
+
+def test_it_gives_up_when_its_time_is_over():
+    room = Room()
+    room.classifier.may_go_on.clear()
+    with room.served() as door:
+        with Client(str(door.base_url), timeout_s=0.5) as client, pytest.raises(ServiceError, match="202"):
+            client.read(b"pixels")
+        room.service.drain()
+        with Client(str(door.base_url), timeout_s=0.5) as client, pytest.raises(ServiceError) as refusal:
+            client.read(b"pixels")
+
+    assert (refusal.value.status, refusal.value.code) == (503, "service.draining")
+
+
+def test_it_says_the_token(monkeypatch):
+    monkeypatch.setenv("BOXRAY_TOKEN", TOKEN)
+    with Room(token=TOKEN).served() as door:
+        with Client(str(door.base_url)) as client:
+            assert client.read(b"pixels")["status"] == "RESULT"
+        with (
+            Client(str(door.base_url), token="another") as client,
+            pytest.raises(ServiceError, match=r"401 request\.unauthorized"),
+        ):
+            client.read(b"pixels")
+
+
+def test_a_real_radiograph_is_read_as_the_library_reads_it_and_a_refused_one_is_refused():
+    """Real weights, real decoder, real socket; what comes out is what `boxray read` says."""
+    reader = released_reader()
+    examples = bench_folder("data/examples")
+    room = Room()
+    room.service = Service(reader)
+    room.readings = Readings(room.service)
+    room.app = Guard(build_rest(room.service, room.readings))
+    with room.served() as door, Client(str(door.base_url)) as client:
+        path = examples / "effusion.dcm"
+        reading = client.read(path)
+        picture = client.overlay(reading["id"])
+        refused = client.read(examples / "refused.dcm")
+
+    del reading["id"]
+    assert reading == reader.read(path, str(path)).to_json()
+    assert reading["status"] == "RESULT"
+    assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).shape[1] > 1000
+    assert refused["status"] == "REFUSED"
+    assert refused["code"].startswith(("dicom.", "scope.", "quality.", "image."))
