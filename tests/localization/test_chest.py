@@ -10,7 +10,7 @@ from boxray.core.protocols import FixedClassifier, FixedDetector
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Detection, ModelIdentity, SaliencyMap
 from boxray.localization.chest import HEART, cardiothoracic_ratio, chest_of, energy_in_lungs, outside_lungs
-from boxray.localization.reader import Reader
+from boxray.localization.reader import NOT_CHECKED, Reader
 
 SHAPE_HW = (100, 120)
 
@@ -93,7 +93,7 @@ def test_a_reading_states_the_chest_and_flags_a_box_beside_it() -> None:
     assert reading.chest == chest_of(lungs(), Box(45, 50, 95, 85))
     assert reading.chest is not None
     assert reading.chest.cardiothoracic_ratio == pytest.approx(0.5)
-    assert reading.notes == ("box d2 lies outside the chest",)
+    assert reading.notes == (NOT_CHECKED, "box d2 lies outside the chest")
     assert [row.energy_in_lungs for row in reading.agreement] == [0.0, 0.0]
 
 
@@ -104,7 +104,7 @@ def test_a_box_below_its_operating_point_is_neither_a_heart_nor_flagged() -> Non
 
     assert reading.chest is not None
     assert reading.chest.reason == "no box of the heart"
-    assert reading.notes == ()
+    assert reading.notes == (NOT_CHECKED,)
 
 
 def test_a_classifier_that_draws_no_lungs_leaves_the_reading_as_it_was() -> None:

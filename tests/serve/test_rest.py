@@ -254,7 +254,8 @@ def test_pictures_are_drawn_by_what_draws_them_everywhere(door, room, monkeypatc
     served = door.get(posted(door).headers["location"] + "/overlay.png").content
     served = cv2.cvtColor(cv2.imdecode(np.frombuffer(served, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
-    np.testing.assert_array_equal(served, drawn)
+    # Kept maps are smaller than the film: brought back, they may round to the next shade.
+    np.testing.assert_allclose(served.astype(int), drawn.astype(int), atol=2)
 
 
 def test_there_is_no_picture_of_a_finding_without_a_map(door):
