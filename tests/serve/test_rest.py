@@ -323,8 +323,10 @@ def test_a_full_line_answers_busy_and_when_to_come_again():
     room = Room(capacity=Capacity(places=1))
     room.classifier.may_go_on.clear()
     with room.served() as door:
-        later = [posted(door, params={"wait": "false"}) for _ in range(3)]  # in the models, being decoded, waiting
-        eventually(lambda: room.service.gauges["boxray_at_work"] == 2)
+        later = []
+        for at_work in (1, 2, 2):  # in the models, being decoded, waiting; the next comes when this one has its place
+            later.append(posted(door, params={"wait": "false"}))
+            eventually(lambda at_work=at_work: room.service.gauges["boxray_at_work"] == at_work)
         refused = [posted(door) for _ in range(2)]
         form = door.post("/v1/readings", files=[("file", ("a", b"x"))])
         health = door.get("/health/ready")
