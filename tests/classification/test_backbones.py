@@ -130,7 +130,7 @@ def test_start_weights_that_do_not_fit_are_refused(state: dict) -> None:
 
 def test_the_weights_of_another_backbone_are_refused() -> None:
     with pytest.raises(ModelError, match="do not fit"):
-        load_start(build_classifier("vgg16", 2), torchvisions("mobilenet_v2", 2).state_dict())
+        load_start(build_classifier("densenet121", 2), torchvisions("mobilenet_v2", 2).state_dict())
 
 
 def test_an_unknown_backbone_is_named_beside_those_that_exist() -> None:

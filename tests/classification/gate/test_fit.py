@@ -52,6 +52,7 @@ def test_the_card_counts_every_film_and_every_kind(tiny, fit):
     assert (card.films, card.fingerprint) == (6, tiny.fingerprint)
 
 
+@pytest.mark.slow
 def test_the_same_set_and_seed_give_the_same_gate_and_another_seed_another(tiny, fit):
     _, gate = fit
 
