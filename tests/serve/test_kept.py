@@ -13,11 +13,14 @@ from serve.rest_room import Room, eventually
 
 
 def kept_all(room, n):
-    begun = [room.readings.begin(b"bytes", "a", None) for _ in range(n)]
-    for _, future in begun:
+    """Ids in the order in which they were read: each begins when the one before is kept."""
+    ids = []
+    for _ in range(n):
+        reading_id, future = room.readings.begin(b"bytes", "a", None)
         future.result(30)
-    eventually(lambda: room.service.wait_until_idle(0))
-    return [reading_id for reading_id, _ in begun]
+        eventually(lambda: room.service.wait_until_idle(0))
+        ids.append(reading_id)
+    return ids
 
 
 def is_kept(room, reading_id):
