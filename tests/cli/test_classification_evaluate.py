@@ -64,6 +64,14 @@ def test_several_weights_have_a_table_each_one_after_the_other(run):
     assert max(map(len, said.splitlines())) <= 80
 
 
+def test_tensors_that_draw_lungs_are_left_out_where_a_whole_folder_is_named(run):
+    code, said, told = run("evaluate", "good.safetensors", "good.lungs.safetensors")
+
+    assert code == 0
+    assert said.count("good 0") == 1
+    assert "good.lungs.safetensors: part of" in told
+
+
 def test_json_is_a_list_with_an_object_for_each(run):
     _, said, _ = run("evaluate", "good.onnx", "bad.onnx", "--json")
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WEIGHTS: Final = "classifier.safetensors"
 """In the folder of a finished run."""
 
+LUNG_TENSORS: Final = ".lungs.safetensors"
+"""Ends the name of the tensors that draw lungs: a part of the released weights of that name, under the same card."""
+
 
 def open_classifier(weights: Path) -> CamClassifier:
     """What is to be judged, opened for many radiographs.

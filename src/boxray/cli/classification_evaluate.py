@@ -15,7 +15,7 @@ from rich.table import Table
 from boxray.classification.classify import CamClassifier
 from boxray.classification.compare import COMPARED, Compared, compare_auroc
 from boxray.classification.evaluate import judge
-from boxray.classification.load import open_classifier
+from boxray.classification.load import LUNG_TENSORS, open_classifier
 from boxray.classification.report.evaluation import whole_evaluation
 from boxray.classification.report.write import write_report
 from boxray.classification.results import FindingResult, Judgement, Mean
@@ -56,6 +56,9 @@ def evaluate(
     manifest = whole.part(Split(split))
     content = []
     for one in weights:
+        if one.name.endswith(LUNG_TENSORS):  # `weights/*.safetensors` names it, too
+            PEOPLE.print(f"{one.name}: part of the weights beside it, which draws lungs; nothing to judge here")
+            continue
         classifier = open_classifier(one)
         scores = _scores(classifier, manifest)
         with progress_bar("measuring", len(manifest.label_space)) as progress:

@@ -14,6 +14,7 @@ import yaml
 from boxray.classification.backbones import GraphOutputs
 from boxray.classification.calibrate import calibrate
 from boxray.classification.classify import CamClassifier
+from boxray.classification.load import LUNG_TENSORS
 from boxray.classification.lung_field import LUNGS
 from boxray.classification.lungs.decoder import Hybrid, WithLungs, build_hybrid
 from boxray.classification.lungs.evaluate import evaluate_lungs
@@ -87,7 +88,7 @@ def _write_rounded(network: Hybrid, out: Path, name: str) -> None:
     """Both parts as released, and back into the network, so that the graph answers as the files do."""
     for part, path in (
         (network.classifier, out / f"{name}.safetensors"),
-        (network.decoder, out / f"{name}.lungs.safetensors"),
+        (network.decoder, out / f"{name}{LUNG_TENSORS}"),
     ):
         write_tensors(part.state_dict(), path, half=True)
         part.load_state_dict(read_tensors(path))
