@@ -134,7 +134,9 @@ class Desk:
         seen, shown = case.seen, case.shown
         return {
             "reading": seen.reading.to_json(),
-            "scores": [float(det.score) for det in seen.reading.detections],  # not rounded: thresholds are compared with them
+            "scores": [
+                float(det.score) for det in seen.reading.detections
+            ],  # not rounded: thresholds are compared with them
             "leading": seen.leading,
             "by_boxes": {key: [_measures(each) for each in rows] for key, rows in seen.by_boxes.items()},
             "suspicion": seen.suspicion,
@@ -186,7 +188,9 @@ class Desk:
             Problem: If it is no result, or cannot be read now.
         """
         return self.drawn(
-            case, min_score, lambda answer: overlay(answer.radiograph, answer.reading, self.service.label_space, finding)
+            case,
+            min_score,
+            lambda answer: overlay(answer.radiograph, answer.reading, self.service.label_space, finding),
         )
 
     def drawn(self, case: Case, min_score: float | None, draw: Callable[[Answer], ByteArray]) -> ByteArray:

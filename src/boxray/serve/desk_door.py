@@ -73,9 +73,7 @@ def _add_readings(app: FastAPI, desk: Desk, work: CapacityLimiter) -> None:
         if case.seen is None:
             answer = await _waited(request, desk.service, desk.submit(case))
             if answer.reading.code in _LATER:
-                raise Problem(
-                    answer.reading.code, answer.reading.reason, retry_after_s=desk.service.retry_after_s
-                )
+                raise Problem(answer.reading.code, answer.reading.reason, retry_after_s=desk.service.retry_after_s)
             await to_thread.run_sync(desk.keep, case, answer, limiter=work)
         return JSONResponse(desk.said(case))
 
@@ -120,9 +118,7 @@ def _add_downloads(app: FastAPI, desk: Desk, work: CapacityLimiter) -> None:
         case = desk.case(case_id)
         if finding is not None and finding not in desk.service.label_space:
             raise Problem("request.not_found", "there is no such finding")
-        return await made(
-            lambda: encode_png(desk.picture(case, min_score, finding)), "image/png", "boxray-overlay.png"
-        )
+        return await made(lambda: encode_png(desk.picture(case, min_score, finding)), "image/png", "boxray-overlay.png")
 
 
 async def _waited(request: Request, service: Service, future: Future[Answer]) -> Answer:

@@ -33,7 +33,17 @@ FILES: Final = (
 )
 """Each uses only names of those before it while it is loaded."""
 
-PREFIXES: Final = ("viewer.", "table.", "agreement.", "refused.", "refusal.", "role.", "finding.", "disclaimer", "banner.")
+PREFIXES: Final = (
+    "viewer.",
+    "table.",
+    "agreement.",
+    "refused.",
+    "refusal.",
+    "role.",
+    "finding.",
+    "disclaimer",
+    "banner.",
+)
 """Of the keys of the catalogue that the viewer says."""
 
 _DASHES: Final = ((), (12, 5), (3, 4), (12, 4, 3, 4), (20, 6), (6, 4), (12, 4, 3, 4, 3, 4), (2, 7))

@@ -36,9 +36,9 @@ class Room {
       make('p', {class: 'bx-drop-words'}, words.say('viewer.drop')), files, folder,
       make('div', {class: 'bx-tools'}, opening('viewer.open_files', files),
         'webkitdirectory' in files ? opening('viewer.open_folder', folder) : null,
-        ...(setup.examples.length ? [make('span', {class: 'bx-quiet'}, words.say('viewer.examples'))] : []),
+        ...(setup.examples.length ? [make('span', {class: 'bx-quiet bx-example'}, words.say('viewer.examples'))] : []),
         ...setup.examples.map((name, number) => make('button', {
-          type: 'button', id: `example-${number}`, onclick: () => this.opened(this.list.bringExample(number, name)),
+          type: 'button', id: `example-${number}`, class: 'bx-example', onclick: () => this.opened(this.list.bringExample(number, name)),
         }, name.replace(/\.[^.]+$/, '')))));
     this.progress = make('div', {class: 'bx-progress'});
     this.rows = make('ol', {class: 'bx-rows'});
@@ -54,14 +54,14 @@ class Room {
     this.warning = make('p', {class: 'bx-warning'}, make('b', {}, words.say('disclaimer')), ' ', words.say('banner.caution'));
     this.revealing = make('div', {class: 'bx-reveal'}, make('p', {}, words.say('viewer.read_first_now')),
       make('button', {type: 'button', 'data-act': 'reveal', onclick: () => this.actions().reveal()}, words.say('viewer.reveal'), make('kbd', {}, 'H')));
-    this.stage = make('div', {class: 'bx-stage'}, this.toolbar.looking, this.toolbar.sliders, this.toolbar.help, this.captions,
-      this.film.canvas, this.revealing, this.warning, this.toolbar.marking);
+    this.stage = make('div', {class: 'bx-stage'}, this.toolbar.looking, this.toolbar.help, this.captions, this.film.canvas,
+      this.revealing, this.warning, this.thresholds, this.toolbar.sliders, this.toolbar.marking);
     this.tables = make('div', {class: 'bx-tables'});
     this.saving = make('p', {class: 'bx-saving', 'aria-live': 'polite'});
     const save = ([name, key]) => make('button', {type: 'button', id: `download-${name}`, onclick: () => this.save(name)}, words.say(key));
     this.downloads = make('div', {class: 'bx-tools bx-downloads', role: 'group', 'aria-label': words.say('viewer.save')},
       ...setup.downloads.map(save));
-    this.result = make('section', {class: 'bx-result', hidden: true, 'aria-label': words.say('viewer.film')}, this.thresholds, this.stage, this.tables);
+    this.result = make('section', {class: 'bx-result', hidden: true, 'aria-label': words.say('viewer.film')}, this.stage, this.tables);
     this.root.replaceChildren(make('div', {class: 'bx-room'}, this.drop,
       make('div', {class: 'bx-work'}, this.worklist, make('div', {class: 'bx-main'}, this.status, this.refusal, this.result, this.downloads, this.saving))));
     this.listen();
