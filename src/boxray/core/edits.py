@@ -99,7 +99,7 @@ def _edit(item: Any, reading: Reading, label_space: LabelSpace) -> Edit:
     if not isinstance(finding, str) or finding not in label_space:
         raise ValueError(f"a finding is one of {', '.join(label_space.keys)}")
     if not isinstance(reader, str) or not isinstance(at, str):
-        raise ValueError("reader and at are texts")
+        raise ValueError("reader and at are texts")  # noqa: TRY004 - wrong content of a request
     if of is not None and (isinstance(of, bool) or not isinstance(of, int) or not 0 <= of < len(reading.detections)):
         raise ValueError(f"of is the place of a box, from 0 to {len(reading.detections) - 1}, or null")
     return Edit(

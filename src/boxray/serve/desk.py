@@ -5,7 +5,7 @@ browser once; moving the threshold there asks nobody.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Final
 from boxray.core.arrays import ByteArray
 from boxray.core.boxes import Box
 from boxray.core.edits import edits_from_json
-from boxray.core.errors import DataError, ModelError, Outcome
+from boxray.core.errors import DataError, Outcome
 from boxray.core.reading import Agreement, Detection, Reading
 from boxray.data.archive import Limits, unpacked
 from boxray.localization.agreement import agree_by_boxes
@@ -134,9 +134,8 @@ class Desk:
         seen, shown = case.seen, case.shown
         return {
             "reading": seen.reading.to_json(),
-            "scores": [
-                float(det.score) for det in seen.reading.detections
-            ],  # not rounded: thresholds are compared with them
+            # Not rounded: thresholds are compared with them.
+            "scores": [float(det.score) for det in seen.reading.detections],
             "leading": seen.leading,
             "by_boxes": {key: [_measures(each) for each in rows] for key, rows in seen.by_boxes.items()},
             "suspicion": seen.suspicion,
@@ -153,7 +152,7 @@ class Desk:
             Problem: If it is no result, or cannot be read now.
         """
         if case.shown is None:
-            self.keep(case, self._answer(case, EVERYTHING))
+            self.keep(case, self.answer(case, EVERYTHING))
         assert case.shown is not None, "a result was kept"
         return case.shown
 
@@ -187,22 +186,15 @@ class Desk:
         Raises:
             Problem: If it is no result, or cannot be read now.
         """
-        return self.drawn(
-            case,
-            min_score,
-            lambda answer: overlay(answer.radiograph, answer.reading, self.service.label_space, finding),
-        )
+        answer = self.answer(case, min_score)
+        return overlay(answer.radiograph, answer.reading, self.service.label_space, finding)
 
-    def drawn(self, case: Case, min_score: float | None, draw: Callable[[Answer], ByteArray]) -> ByteArray:
-        """A picture of the radiograph as it is read at these thresholds.
+    def answer(self, case: Case, min_score: float | None) -> Answer:
+        """The case read again: then all that is saved comes from one reading, and nothing large has to be kept.
 
         Raises:
             Problem: If it is no result, or cannot be read now.
         """
-        return draw(self._answer(case, min_score))
-
-    def _answer(self, case: Case, min_score: float | None) -> Answer:
-        """Read it again: then all measures are those of one reading, and nothing large has to be kept."""
         answer = self.service.read(case.data, case.name, min_score)
         if answer.reading.status is not Outcome.RESULT:
             raise Problem(answer.reading.code or "internal.error", answer.reading.reason)

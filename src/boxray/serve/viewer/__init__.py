@@ -34,15 +34,8 @@ FILES: Final = (
 """Each uses only names of those before it while it is loaded."""
 
 PREFIXES: Final = (
-    "viewer.",
-    "table.",
-    "agreement.",
-    "refused.",
-    "refusal.",
-    "role.",
-    "finding.",
-    "disclaimer",
-    "banner.",
+    *("viewer.", "table.", "agreement.", "refused.", "refusal.", "role.", "finding."),
+    *("disclaimer", "banner.caution"),
 )
 """Of the keys of the catalogue that the viewer says."""
 

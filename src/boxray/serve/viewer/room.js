@@ -33,7 +33,7 @@ class Room {
     const files = pick({class: 'bx-files'}), folder = pick({class: 'bx-folder', webkitdirectory: true});
     const opening = (key, input) => make('button', {type: 'button', class: 'bx-open', onclick: () => input.click()}, words.say(key));
     this.drop = make('section', {class: 'bx-drop', 'aria-label': words.say('viewer.bring')},
-      make('p', {class: 'bx-drop-words'}, words.say('viewer.drop')), files, folder,
+      make('h1', {class: 'bx-heard'}, `boxray: ${words.say('viewer.bring')}`), make('p', {class: 'bx-drop-words'}, words.say('viewer.drop')), files, folder,
       make('div', {class: 'bx-tools'}, opening('viewer.open_files', files),
         'webkitdirectory' in files ? opening('viewer.open_folder', folder) : null,
         ...(setup.examples.length ? [make('span', {class: 'bx-quiet bx-example'}, words.say('viewer.examples'))] : []),
@@ -51,7 +51,7 @@ class Room {
     this.status = make('p', {class: 'bx-file', 'aria-live': 'polite'});
     this.refusal = make('div');
     this.captions = make('div', {class: 'bx-captions'});
-    this.warning = make('p', {class: 'bx-warning'}, make('b', {}, words.say('disclaimer')), ' ', words.say('banner.caution'));
+    this.warning = make('p', {class: 'bx-warning'}, make('b', {}, words.say('disclaimer')), ' ', make('span', {}, words.say('banner.caution')));
     this.revealing = make('div', {class: 'bx-reveal'}, make('p', {}, words.say('viewer.read_first_now')),
       make('button', {type: 'button', 'data-act': 'reveal', onclick: () => this.actions().reveal()}, words.say('viewer.reveal'), make('kbd', {}, 'H')));
     this.stage = make('div', {class: 'bx-stage'}, this.toolbar.looking, this.toolbar.help, this.captions, this.film.canvas,
