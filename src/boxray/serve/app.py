@@ -1,7 +1,7 @@
 """The reading room in a browser: its pages, and the launch.
 
-Pictures travel inside the page as lossless PNG and are never written to Gradio's cache. What is uploaded is
-read once, by boxray's own decoder, and deleted. Moving the threshold runs no model.
+Films and their pixels never pass through Gradio: the page asks the desk's door for them, and nothing that is brought
+is written to a disk. Moving the threshold asks nobody.
 
 Here stand the frame round the pages and the launch. `pages` lays out what is in each tab, `desk` does what the controls
 ask for, `viewer` draws, `words` says it in the reader's language, `guard` stands before.
@@ -19,16 +19,18 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from boxray import __version__
 from boxray.localization.page import STYLE, source_url
+from boxray.serve.desk import Desk
+from boxray.serve.desk_door import PREFIX, add_desk
 from boxray.serve.guard import MAX_UPLOAD_BYTES
 from boxray.serve.pages.about import about_page
 from boxray.serve.pages.compare import compare_page
 from boxray.serve.pages.model import model_page
-from boxray.serve.pages.read import KEEP_S, read_page
+from boxray.serve.pages.read import read_page
 from boxray.serve.rest.app import build_rest, sweeping
 from boxray.serve.rest.kept import Readings
 from boxray.serve.server import end_on_sigterm, guarded, require_safe, serve
 from boxray.serve.service import Service
-from boxray.serve.viewer import VIEWER_STYLE
+from boxray.serve.viewer import viewer_style
 from boxray.serve.words import LANGUAGES, Spoken, Words, browser_words, language_of, words_in
 
 if TYPE_CHECKING:
@@ -53,23 +55,22 @@ def quiet_environment() -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-def build_app(service: Service, examples: Sequence[Path] = ()) -> "gr.Blocks":
+def build_app(desk: Desk) -> "gr.Blocks":
     """The banner, the pages as tabs, the foot. What stands there is a key; `mounted` gives the texts to the browser.
 
     Args:
-        service: Reads radiographs.
-        examples: Files that are offered as buttons, in this order.
+        desk: What the page *Read* asks for, through the desk's door.
     """
     quiet_environment()
     import gradio as gr
 
     say = gr.I18n()
-    with gr.Blocks(title="boxray", analytics_enabled=False, delete_cache=(300, KEEP_S), fill_width=True) as app:
+    with gr.Blocks(title="boxray", analytics_enabled=False, fill_width=True) as app:
         language = gr.State(next(iter(LANGUAGES)))
         gr.HTML(say("html.banner"), elem_id="banner")
         with gr.Tabs(elem_id="pages"):
             with gr.Tab(say("tab.read"), id="read"):
-                read_page(service, examples, say, language)
+                read_page(desk)
             with gr.Tab(say("tab.compare"), id="compare"):
                 compare_page(say, language)
             with gr.Tab(say("tab.model"), id="model"):
@@ -116,7 +117,9 @@ def launch(
     end_on_sigterm()
     readings = Readings(service)
     rest = build_rest(service, readings, source=source)
-    page = mounted(build_app(service, examples), sweeping(readings), root_path, source=source)
+    desk = Desk(service, examples)
+    add_desk(rest, desk)
+    page = mounted(build_app(desk), sweeping(readings, desk.cases), root_path, source=source)
     doors = guarded(Doors(rest, Spoken(page)), address, token=token, hosts=hosts)
     sys.exit(serve(doors, service, address=address, port=port, root_path=root_path))
 
@@ -155,14 +158,14 @@ def mounted(app: "gr.Blocks", lifespan: Any, root_path: str = "", *, source: str
             font=["system-ui", "sans-serif"],
             font_mono=["monospace"],
         ),
-        css=STYLE + _PAGE_STYLE + VIEWER_STYLE,
+        css=STYLE + _PAGE_STYLE + viewer_style(),
         js="() => document.body.classList.add('dark')",
         i18n=gr.I18n(**_texts(source_url() if source is None else source)),
     )
 
 
 class Doors:
-    """What is asked of the REST door goes there, everything else to the page (ASGI application)."""
+    """What is asked of the REST door or the desk's goes there, everything else to the page (ASGI application)."""
 
     def __init__(self, rest: Any, page: Any) -> None:
         self._rest = rest
@@ -170,7 +173,7 @@ class Doors:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
-        of_rest = path == "/metrics" or path.startswith(("/v1/", "/health/"))
+        of_rest = path == "/metrics" or path.startswith(("/v1/", "/health/", PREFIX))
         await (self._rest if of_rest else self._page)(scope, receive, send)
 
 
@@ -223,12 +226,8 @@ body.dark, body.dark .gradio-container { background: #111; color: #ececec; }
 .gradio-container .main.fillable { padding: 0 14px 24px !important; }
 .gradio-container main.contain { padding: 0 !important; }
 #banner { position: sticky; top: 0; z-index: 20; margin: 0 -14px; width: auto; }
-#banner .html-container, #status .html-container, #viewer .html-container, #tables .html-container,
-#source .html-container, #examples .html-container { padding: 0 !important; }
-#examples { gap: 6px; }
-#tables table, #tables tr, #tables td, #tables th { border-left: 0 !important; border-right: 0 !important; }
-#tables table { border: 0 !important; }
-#upload .wrap { font-size: 14px; }
+#banner .html-container, #viewer .html-container, #source .html-container { padding: 0 !important; }
+#viewer { overflow: visible !important; }
 .bx-banner { background: #ffc400; color: #111; padding: 8px 14px; font-size: 15px; }
 .bx-banner b, .bx-banner span { color: #111; }
 .bx-banner { display: flex; flex-wrap: wrap; gap: 2px 10px; align-items: center; }
@@ -237,6 +236,5 @@ body.dark, body.dark .gradio-container { background: #111; color: #ececec; }
   padding: 2px 8px; min-height: 28px; font-size: 14px; cursor: pointer; }
 .bx-languages button[aria-pressed=true] { background: #111; color: #ffc400; }
 .bx-languages button:focus-visible { outline: 3px solid #111; outline-offset: 1px; }
-.bx-file { margin: 4px 0; font-size: 16px; color: #ececec; overflow-wrap: anywhere; }
 #source a { color: #8fb7d9; }
 """
