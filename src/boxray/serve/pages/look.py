@@ -44,6 +44,6 @@ PAGES_STYLE: Final = """
 .bx-page .tick { font-size: 11px; fill: var(--quiet); } .bx-page .label { font-size: 12px; fill: var(--ink); }
 .bx-page .mid { text-anchor: middle; } .bx-page .end { text-anchor: end; }
 .bx-page .pairs { display: flex; flex-wrap: wrap; gap: 12px; }
-.bx-page .pairs figure { margin: 0; width: 620px; max-width: 100%; }
+.bx-page .pairs figure { margin: 0; flex: 1 1 460px; max-width: min(100%, 640px); }
 .bx-page .pairs img { width: 100%; height: auto; background: #111; }
 """
