@@ -85,15 +85,14 @@ def test_english_words_of_lower_rooms_are_taken_from_there():
 
 def test_every_key_is_used():
     said = sources()
-    begun = set(re.findall(r"[fbr]*[\"'`]([a-z_]+\.(?:[a-z_]+\.)*)(?:\$?\{)", said))  # such as f"model.limit.{limit}"
+    words = set(re.findall(r"\w+", said))
+    made = re.findall(r"[\"'`]([a-z_]+\.[a-z_.]*\$?\{[^}]*\}[a-z_]*)", said)  # such as `viewer.${act}_help`
+    patterns = {re.sub(r"\\?\$?\\\{.*\\\}", r"(\\w+)", re.escape(each)) for each in made}
 
     def is_used(key: str) -> bool:
-        if re.search(rf"[\"'`]{re.escape(key)}[\"'`]", said):
+        if re.search(rf"[\"'`]{re.escape(key)}[\"'`]", said) or key.startswith(("finding.", "refusal.")):
             return True
-        ends = [key.removeprefix(start) for start in begun if key.startswith(start)]
-        return key.startswith(("finding.", "refusal.")) or any(
-            re.search(rf"\b{re.escape(end)}\b", said) for end in ends
-        )
+        return any(found[1] in words for found in (re.fullmatch(pattern, key) for pattern in patterns) if found)
 
     unused = [key for key in words_in("en") if not is_used(key)]
 
