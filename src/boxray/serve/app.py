@@ -248,7 +248,7 @@ body.dark, body.dark .gradio-container { background: #111; color: #ececec; }
 .bx-languages button:focus-visible { outline: 3px solid #111; outline-offset: 1px; }
 @media (max-width: 640px) {
   .bx-banner { font-size: 13px; padding: 6px 14px; }
-  #pages [role=tab] { padding: 6px 8px; font-size: 14px; }
+  #pages .tab-container button { padding: 6px 7px; font-size: 14px; }
 }
 #source a { color: #8fb7d9; }
 """
