@@ -33,6 +33,12 @@ FILES: Final = (
 )
 """Each uses only names of those before it while it is loaded."""
 
+NAMES: Final = (
+    *("openRoom", "Words", "Annotations", "unpackedPixels", "shades", "mapPicture", "OVERLAY_OPACITY"),
+    *("boxesAt", "rowsAt", "reshaped", "zoomedAt", "toFilm"),
+)
+"""What the joined code gives out: the page, and what tests look at."""
+
 PREFIXES: Final = (
     *("viewer.", "table.", "agreement.", "refused.", "refusal.", "role.", "finding."),
     *("disclaimer", "banner.caution"),
@@ -48,7 +54,7 @@ do not."""
 def viewer_code() -> str:
     """All files as one expression, whose value is an object with their names."""
     parts = [files(__package__).joinpath(name).read_text("utf-8") for name in FILES]
-    names = "openRoom, Words, Film, Annotations, Worklist, Refusal, unpackedPixels, shades, boxesAt, rowsAt, panesOf"
+    names = ", ".join(NAMES)
     return f"(() => {{\n'use strict';\n{''.join(parts)}\nreturn {{{names}}};\n}})()"
 
 
@@ -87,7 +93,8 @@ def viewer_script(
             for language, texts in words.items()
         },
     }
-    return f"const boxray = {viewer_code()};\nelement.boxray = boxray.openRoom(element, {json.dumps(setup)});"
+    said = json.dumps(setup).replace("</", "<\\/")
+    return f"const boxray = {viewer_code()};\nelement.boxray = boxray.openRoom(element, {said});"
 
 
 def looks(label_space: LabelSpace) -> list[dict[str, Any]]:
