@@ -1,3 +1,4 @@
+import csv
 import io
 import json
 import zipfile
@@ -9,7 +10,7 @@ import pytest
 from boxray.core.boxes import Box
 from boxray.core.errors import Outcome
 from boxray.core.reading import Detection, ModelIdentity, Reading
-from boxray.serve.desk import Desk, suspicion
+from boxray.serve.desk import Desk, at_threshold, suspicion
 from boxray.serve.packing import unpacked_pixels
 from boxray.serve.problems import Problem
 from boxray.serve.service import Service
@@ -34,6 +35,10 @@ def a_read_case(desk, data=CHEST):
     case = a_case(desk, data)
     desk.keep(case, desk.submit(case).result(60))
     return case
+
+
+def saved_reading(desk, case, min_score=None):
+    return json.loads(desk.file(case, "reading", min_score, None).data)
 
 
 def a_zip(*members):
@@ -151,7 +156,7 @@ def test_what_a_reader_said_stands_beside_the_boxes_in_what_is_saved(desk):
     edit = {"action": "rejected", "finding": "effusion", "box_xyxy": [30, 150, 100, 210], "reader": "Dr. A", "of": 0}
     desk.annotate(case, [edit | {"at": "2026-11-21T10:00:00Z"}])
 
-    saved = json.loads(desk.reading_json(case, None))
+    saved = saved_reading(desk, case)
 
     assert len(saved["detections"]) == 2  # the model's boxes stay
     (annotation,) = saved["annotations"]
@@ -177,7 +182,7 @@ def test_a_file_that_was_refused_cannot_be_annotated(desk):
 
 
 def test_a_refused_file_can_be_saved_as_the_reading_that_says_why(desk):
-    saved = json.loads(desk.reading_json(a_read_case(desk, b"letter"), None))
+    saved = saved_reading(desk, a_read_case(desk, b"letter"))
 
     assert saved["code"] == "input.not_supported"
     assert "annotations" not in saved
@@ -186,7 +191,7 @@ def test_a_refused_file_can_be_saved_as_the_reading_that_says_why(desk):
 def test_a_saved_reading_has_the_boxes_of_the_threshold_that_was_seen(desk):
     case = a_read_case(desk)
 
-    counts = [len(json.loads(desk.reading_json(case, least))["detections"]) for least in (None, 0.01, 0.5, 0.9)]
+    counts = [len(saved_reading(desk, case, least)["detections"]) for least in (None, 0.01, 0.5, 0.9)]
 
     assert counts == [2, 2, 1, 0]
 
@@ -201,6 +206,46 @@ def test_a_service_that_takes_nothing_new_says_so_and_calls_it_no_refusal_of_the
 
     assert (refused.value.code, refused.value.status) == ("service.draining", 503)
     assert refused.value.headers["retry-after"]
+
+
+@pytest.mark.parametrize("min_score", [None, 0.01, 0.5, 0.9])
+def test_what_was_read_once_says_at_every_threshold_what_a_reading_at_it_says(desk, min_score):
+    case = a_read_case(desk)
+    answer = desk.service.read(CHEST, "chest.png", 0.0)
+
+    here = at_threshold(case.seen, min_score)
+
+    there = desk.service.rethreshold(answer, min_score).reading
+    assert here.to_json()["detections"] == there.to_json()["detections"]
+    assert [(row.finding, row.case) for row in here.agreement] == [(row.finding, row.case) for row in there.agreement]
+    measures = [(row.iou or 0, row.energy_inside or 0) for row in here.agreement]
+    assert measures == [pytest.approx((row.iou or 0, row.energy_inside or 0), abs=1e-4) for row in there.agreement]
+
+
+def test_a_table_has_all_cases_that_were_read_and_leaves_out_what_is_gone(desk):
+    ids = [
+        desk.take("own", name, data)[0]["id"] for name, data in (("a.png", CHEST), ("letter", b"x"), ("c.png", CHEST))
+    ]
+    for case_id in ids[:2]:
+        case = desk.case(case_id)
+        desk.keep(case, desk.submit(case).result(60))
+
+    table = desk.table([*ids, "gone"], None).data.decode("utf-8-sig")
+
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [row["file"] for row in rows] == ["a.png"] * 8 + ["letter"]
+    assert rows[-1]["code"] == "input.not_supported"
+
+
+def test_the_map_of_a_finding_is_a_picture_and_what_a_case_has_not_is_not_found(desk):
+    case = a_read_case(desk)
+
+    assert desk.file(case, "map", None, "edema").name == "boxray-map-edema.png"
+    assert "report" not in desk.said(case)["kinds"]
+    for kind, finding in (("map", "covid"), ("report", None)):  # no map of it, no DICOM file
+        with pytest.raises(Problem) as refused:
+            desk.file(case, kind, None, finding)
+        assert refused.value.code == "request.not_found"
 
 
 @pytest.mark.parametrize(

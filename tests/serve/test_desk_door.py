@@ -39,8 +39,8 @@ def test_what_is_saved_is_an_attachment_with_a_name_of_ours(door):
     (case,) = taken(door, name="Doe^Jane.png")
     door.post(f"cases/{case['id']}/reading")
 
-    picture = door.get(f"cases/{case['id']}/overlay.png", params={"min_score": 0.5, "finding": "edema"})
-    record = door.get(f"cases/{case['id']}/reading.json")
+    picture = door.get(f"cases/{case['id']}/files/overlay", params={"min_score": 0.5, "finding": "edema"})
+    record = door.get(f"cases/{case['id']}/files/reading")
 
     assert picture.content.startswith(b"\x89PNG")
     assert record.json()["status"] == "RESULT"
@@ -58,7 +58,7 @@ def test_annotations_go_in_and_come_out(door):
     answer = door.put(f"cases/{case['id']}/annotations", content=json.dumps(sent))
 
     assert answer.json()["annotations"] == [sent[0] | {"box_xyxy": [1.0, 2.0, 30.0, 40.0]}]
-    assert door.get(f"cases/{case['id']}/reading.json").json()["annotations"] == answer.json()["annotations"]
+    assert door.get(f"cases/{case['id']}/files/reading").json()["annotations"] == answer.json()["annotations"]
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b"{}", b'[{"action": "drawn"}]', b"\xff"])
@@ -84,7 +84,7 @@ def test_annotations_without_end_are_refused(door):
     [
         ("POST", "cases/none/reading"),
         ("GET", "cases/none/pixels"),
-        ("GET", "cases/none/reading.json"),
+        ("GET", "cases/none/files/reading"),
         ("PUT", "cases/none/annotations"),
         ("DELETE", "cases/none"),
         ("POST", "examples/99"),

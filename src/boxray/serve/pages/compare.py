@@ -248,13 +248,19 @@ class Told:
 
     def _measures(self, finding: str) -> str:
         words = self._words
-        named = {POINTING: words["compare.pointing"], "centre_hit": words["compare.centre"], "iou": words["compare.iou"]}
+        named = {
+            POINTING: words["compare.pointing"],
+            "centre_hit": words["compare.centre"],
+            "iou": words["compare.iou"],
+        }
         for limit in (0.1, 0.3, 0.5):
             named[f"localized_at_{limit:g}"] = words("compare.right", limit=limit)
         named["found_at_0.3"] = words["compare.found"]
         named[FALSE[LOCALIZATION_LIMITS.index(0.3)]] = words["compare.false"]
         named["energy_inside"] = words["compare.energy"]
-        methods = [who for who in (DETECTOR, *self._methods, SECOND_READER) if (finding, who, POINTING) in self._figures]
+        methods = [
+            who for who in (DETECTOR, *self._methods, SECOND_READER) if (finding, who, POINTING) in self._figures
+        ]
         rows = [
             table_row([escape(name), *(figure(self._figure(finding, who, measure)[0]) for who in methods)])
             for measure, name in named.items()

@@ -79,7 +79,11 @@ def model_html(
             parts.append(f"<section><h3>{_role(words, role)}</h3><p>{escape(words['model.none'])}</p></section>")
             continue
         name = f"{_role(words, role)}: {escape(identity.name)} {escape(identity.version)}"
-        told = f'<p class="caution">{escape(words["model.unknown"])}</p>' if found is None else _card(words, role, found[0])
+        told = (
+            f'<p class="caution">{escape(words["model.unknown"])}</p>'
+            if found is None
+            else _card(words, role, found[0])
+        )
         sha256 = f'<p class="quiet">SHA-256 <code>{escape(identity.sha256)}</code></p>'
         parts.append(f"<section><h3>{name}</h3>{sha256}{told}</section>")
     limits = "".join(f"<li>{escape(words[f'model.limit.{limit}'])}</li>" for limit in _LIMITS)

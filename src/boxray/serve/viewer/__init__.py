@@ -70,7 +70,7 @@ def viewer_script(
     *,
     lowest: float,
     examples: Sequence[str] = (),
-    downloads: Sequence[tuple[str, str, str, bool]] = (),
+    downloads: Sequence[str] = (),
 ) -> str:
     """What Gradio runs once in the page, with ``element`` the viewer's own.
 
@@ -79,15 +79,14 @@ def viewer_script(
         words: Language -> catalogue.
         lowest: To which score the threshold goes.
         examples: Names of the files that are offered.
-        downloads: Name of a button, key of its text, address below ``desk/`` in which ``{id}`` is the radiograph's,
-            and whether it is about all radiographs of the worklist.
+        downloads: Kinds of files that can be saved, a button each; ``table`` is about the whole worklist.
     """
     setup = {
         "findings": looks(label_space),
         "colours": colours(),
         "lowest": lowest,
         "examples": list(examples),
-        "downloads": [list(each) for each in downloads],
+        "downloads": list(downloads),
         "words": {
             language: {key: text for key, text in texts.items() if key.startswith(PREFIXES)}
             for language, texts in words.items()
