@@ -5,7 +5,7 @@ The figures come from its `summary.json` and are told in the reader's language; 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -61,19 +61,19 @@ def compare_page(tab: "gr.Tab", label_space: LabelSpace, folder: Path, language:
         words = words_in(spoken)
         shown = newest_comparison(folder)
         if shown is None:
-            return [nothing_html(words), gr.update(visible=False), ""]
+            return [nothing_html(words), gr.update(visible=False, value=None)]
         told = Told(shown, words, label_space)
         choices = [(told.name(key), key) for key in told.findings]
         first = next(iter(told.findings), None)
         radio = gr.update(choices=choices, value=first, label=words["compare.finding"], visible=bool(choices))
-        return [told.whole(), radio, told.part(first) if first else ""]
+        return [told.whole(), radio]
 
-    def choose(spoken: str, key: str) -> str:
+    def choose(spoken: str, key: str | None) -> str:
         shown = newest_comparison(folder)
-        return Told(shown, words_in(spoken), label_space).part(key) if shown else ""
+        return Told(shown, words_in(spoken), label_space).part(key) if shown and key else ""
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-    tab.select(fill, language, [whole, finding, part], **hidden)
+    tab.select(fill, language, [whole, finding], **hidden).then(choose, [language, finding], part, **hidden)
     finding.input(choose, [language, finding], part, **hidden)
 
 
@@ -187,11 +187,11 @@ class Told:
         return lines
 
     def _cautions(self) -> list[str]:
-        sources = self._said["data"]["sources"]
+        words, sources = self._words, self._said["data"]["sources"]
         alone = [f"{self.name(key)} ({next(iter(there))})" for key, there in sources.items() if len(there) == 1]
-        lines = [self._words("compare.one_source", findings=", ".join(alone))] if alone else []
+        lines = [words("compare.one_source", findings=words["list.comma"].join(alone))] if alone else []
         left = [self.name(key) for key in self._said["not_compared"]]
-        return lines + ([self._words("compare.left_out", findings=", ".join(left))] if left else [])
+        return lines + ([words("compare.left_out", findings=words["list.comma"].join(left))] if left else [])
 
     def _facts(self) -> str:
         data, models, words = self._said["data"], self._said["models"], self._words

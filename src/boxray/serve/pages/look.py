@@ -10,8 +10,11 @@ PAGES_STYLE: Final = """
 .bx-page h2 { font-size: 21px; margin: 14px 0 6px; } .bx-page h3 { font-size: 17px; margin: 16px 0 6px; }
 .bx-page h4 { font-size: 15px; margin: 14px 0 4px; width: 100%; }
 .bx-page :is(p, li) { max-width: 95ch; margin: 6px 0; } .bx-page ul { list-style: disc; padding-left: 22px; }
-.bx-page a { color: #8fb7d9; text-decoration: underline; }
-.bx-page section { border-top: 1px solid var(--line); margin-top: 18px; padding-top: 6px; }
+.bx-page a { color: #8fb7d9; text-decoration: underline; padding: 0; }
+#pages .bx-page table { border: 0; width: auto; } #pages .bx-page :is(th, td) { border-left: 0; border-right: 0; }
+#pages .bx-page :is(tr, thead, tbody) { border: 0; }
+.bx-page section + section, .bx-page h2 + section { border-top: 1px solid var(--line); margin-top: 18px;
+  padding-top: 6px; }
 .bx-page pre { background: #1b1b1b; color: var(--ink); padding: 10px 12px; overflow-x: auto; }
 .bx-page code { background: none; color: inherit; }
 #pages .bx-page :is(.quiet, .quiet *, dt, thead th) { color: var(--quiet); }

@@ -9,7 +9,7 @@ from boxray.core.errors import ModelError
 from boxray.core.reading import ModelIdentity
 from boxray.page.frame import facts, table, table_row
 from boxray.serve.words import Words, words_in
-from boxray.weights import ModelCard, load_card, released_cards
+from boxray.weights import ModelCard, released_cards
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -54,10 +54,10 @@ def card_of(role: str, identity: ModelIdentity | None) -> tuple[ModelCard, Path]
         return None
     for path in released_cards(JOBS[role]):
         try:
-            card, _ = load_card(path)
+            card = ModelCard.model_validate_json(path.read_text(encoding="utf-8"))
             if card.identity().sha256 == identity.sha256:
                 return card, path
-        except ModelError:  # another's broken card is no reason for an empty page
+        except (ModelError, OSError, ValueError):  # another's broken card is no reason for an empty page
             continue
     return None
 
@@ -97,7 +97,7 @@ def _role(words: Words, role: str) -> str:
 def _card(words: Words, role: str, card: ModelCard) -> str:
     space = words.label_space(card.space)
     silent = [space[key].display for key in space.keys if key not in card.assessed]
-    said = words("model.silent", findings=", ".join(silent)) if silent else words["model.all"]
+    said = words("model.silent", findings=words["list.comma"].join(silent)) if silent else words["model.all"]
     made = card.trained_on
     pairs = {
         "model.architecture": escape(card.architecture),
