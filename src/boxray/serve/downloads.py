@@ -7,7 +7,7 @@ page, and programs read them.
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,9 +64,15 @@ def map_file(
     return Download(f"boxray-map-{finding}.png", PNG, encode_png(with_footer([panel], reading, label_space)))
 
 
-def reading_file(reading: Reading) -> Download:
-    """The reading in its JSON form, result or not."""
-    return Download("boxray-reading.json", JSON, (json.dumps(reading.to_json(), indent=1) + "\n").encode())
+def reading_file(reading: Reading, annotations: Sequence[Mapping[str, Any]] | None = None) -> Download:
+    """The reading in its JSON form, result or not.
+
+    Args:
+        reading: As it is.
+        annotations: What a reader said of its boxes, as `boxray.core.edits` writes it; None: nobody was asked.
+    """
+    said = reading.to_json() | ({} if annotations is None else {"annotations": list(annotations)})
+    return Download("boxray-reading.json", JSON, (json.dumps(said, indent=1) + "\n").encode())
 
 
 def report_file(header: Dataset, reading: Reading, label_space: LabelSpace) -> Download:
