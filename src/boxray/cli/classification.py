@@ -15,7 +15,18 @@ from boxray.classification.recipe import SIDE_PX, ClassificationRecipe
 from boxray.cli import lungs
 from boxray.cli.classification_evaluate import AsJson, card, compare, evaluate
 from boxray.cli.show import progress_bar, steps
-from boxray.cli.training import DataFolder, Overrides, RecipeName, Resume, SplitName, Threads
+from boxray.cli.training import (
+    DataFolder,
+    Overrides,
+    RecipeName,
+    Resume,
+    RunFolder,
+    SplitName,
+    Threads,
+    WeightsFolder,
+    WeightsName,
+    WeightsVersion,
+)
 from boxray.core.errors import MissingExtra, RecipeError
 from boxray.data.manifest import Manifest
 from boxray.runs.recipe import load_recipe, recipe_path
@@ -92,10 +103,10 @@ def download(
 
 @app.command()
 def release(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    name: Annotated[str, typer.Option(help="Of the weights.")],
-    version: Annotated[str, typer.Option(help="Of the weights.")],
-    out: Annotated[Path, typer.Option(help="Where they go.")] = Path("classification/weights"),
+    run: RunFolder,
+    name: WeightsName,
+    version: WeightsVersion,
+    out: WeightsFolder = Path("classification/weights"),
 ) -> None:
     """Write a run's weights as ONNX, safetensors and card, calibrated on its validation part."""
     try:

@@ -16,7 +16,7 @@ from boxray.classification.classify import CamClassifier
 from boxray.classification.compare import COMPARED, Compared, compare_auroc
 from boxray.classification.evaluate import judge
 from boxray.classification.load import LUNG_TENSORS, open_classifier
-from boxray.classification.report.evaluation import whole_evaluation
+from boxray.classification.report.evaluation import Evaluation
 from boxray.classification.report.write import write_report
 from boxray.classification.results import FindingResult, Judgement, Mean
 from boxray.classification.score import score_all
@@ -31,6 +31,7 @@ from boxray.core.plain import json_text
 from boxray.core.reading import ModelIdentity
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.page.judged import JudgedOn
 
 WEIGHTS_HELP: Final = "Released .onnx or .safetensors (run by torch), card beside it; or the folder of a finished run."
 _Weights = Annotated[Path, typer.Argument(help=WEIGHTS_HELP)]
@@ -64,14 +65,8 @@ def evaluate(
         with progress_bar("measuring", len(manifest.label_space)) as progress:
             judgement = judge(manifest, scores, classifier, with_assumed=with_assumed, progress=steps(progress))
         if report is not None:
-            evaluation = whole_evaluation(
-                manifest,
-                judgement,
-                classifier.card,
-                fingerprint=whole.fingerprint,
-                split=split,
-                with_assumed=with_assumed,
-            )
+            on = JudgedOn.of(manifest, fingerprint=whole.fingerprint, split=split, with_assumed=with_assumed)
+            evaluation = Evaluation(classifier.card, on, judgement)
             folder = report if len(weights) == 1 else report / classifier.identity.name
             with progress_bar("writing the report", len(manifest.label_space)) as progress:
                 page = write_report(folder, evaluation, manifest, scores, classifier, steps(progress))

@@ -13,8 +13,19 @@ from rich.table import Table
 from boxray.classification.classify import CamClassifier
 from boxray.classification.lungs.evaluate import GOOD, evaluate_lungs
 from boxray.classification.lungs.recipe import LungRecipe
-from boxray.cli.show import progress_bar
-from boxray.cli.training import DataFolder, Overrides, RecipeName, Resume, SplitName, Threads
+from boxray.cli.show import progress_bar, steps
+from boxray.cli.training import (
+    DataFolder,
+    Overrides,
+    RecipeName,
+    Resume,
+    RunFolder,
+    SplitName,
+    Threads,
+    WeightsFolder,
+    WeightsName,
+    WeightsVersion,
+)
 from boxray.core.errors import MissingExtra
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
@@ -48,7 +59,7 @@ def evaluate(
         scores = evaluate_lungs(
             CamClassifier.load(weights),
             manifest,
-            progress=lambda: progress.advance(0),  # type: ignore[arg-type]  # rich numbers its tasks from 0
+            progress=steps(progress),
         )
     if as_json:
         print(json.dumps([score.to_json() for score in scores], indent=2))
@@ -63,10 +74,10 @@ def evaluate(
 
 @app.command()
 def release(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    name: Annotated[str, typer.Option(help="Of the weights.")],
-    version: Annotated[str, typer.Option(help="Of the weights.")],
-    out: Annotated[Path, typer.Option(help="Where they go.")] = Path("classification/weights"),
+    run: RunFolder,
+    name: WeightsName,
+    version: WeightsVersion,
+    out: WeightsFolder = Path("classification/weights"),
 ) -> None:
     """Write the classifier with one more output, the lungs: ONNX, safetensors of both parts, card."""
     try:
