@@ -1,9 +1,10 @@
-"""`boxray classification evaluate`, `compare` and `card`: what a classifier is worth, and next to another one."""
+"""`boxray classification evaluate`, `compare`, `sanity`, `card`: what a classifier is worth, also next to another."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from boxray.classification.classify import CamClassifier
 from boxray.classification.compare import COMPARED, Compared, compare_auroc
 from boxray.classification.evaluate import judge
-from boxray.classification.load import LUNG_TENSORS, open_classifier
+from boxray.classification.load import LUNG_TENSORS, open_classifier, trained_network
 from boxray.classification.report.evaluation import Evaluation
 from boxray.classification.report.write import write_report
 from boxray.classification.results import FindingResult, Judgement, Mean
@@ -105,6 +106,35 @@ def compare(
         print(json.dumps({**said, **about, "auroc": [row.to_json() for row in rows]}, indent=2, allow_nan=False))
     else:
         _print_comparison(rows, manifest.label_space, models)
+
+
+def sanity(
+    weights: _Weights,
+    data: DataFolder,
+    split: SplitName = "test",
+    images: Annotated[int, typer.Option(min=1, help="Spread over the sources of the part.")] = 30,
+    seeds: Annotated[int, typer.Option(min=1, help="How often the weights are shuffled.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Do the maps see what the network learned? Rank correlation with those of shuffled weights; near 1: no. By torch.
+
+    Adebayo et al., 2018, Sanity Checks for Saliency Maps.
+    """
+    card, whole = trained_network(weights)
+    from boxray.classification.sanity import card_input, map_changes
+
+    part = Manifest.load(data).part(Split(split)).spread(images)
+    with progress_bar("shuffling", len(part.images)) as progress:
+        films = (card_input(part.radiograph(picture), card) for picture in part.images["picture"])
+        changes = map_changes(whole.classifier, films, seeds=seeds, progress=steps(progress))
+    if as_json:
+        print(json_text([asdict(change) for change in changes]), end="")
+        return
+    table = Table("map", "shuffled", "mean rank correlation", "nine in ten", "maps")
+    for change in changes:
+        range_ = f"{change.low:+.2f} to {change.high:+.2f}"
+        table.add_row(change.method, change.shuffled, f"{change.mean:+.2f}", range_, str(change.maps))
+    Console().print(table)
 
 
 def card(

@@ -35,7 +35,6 @@ from boxray.data.split import Split
 from boxray.detection.evaluate import detect_all, judge_all
 from boxray.detection.load import ENGINES, DetectorEngine, open_detector
 from boxray.detection.parity import Parity, measure_parity
-from boxray.detection.quantize import spread
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.report.evaluation import whole_evaluation
 from boxray.detection.report.write import write_report
@@ -229,7 +228,7 @@ def parity(
     if unknown:
         raise typer.BadParameter(f"there is no engine {unknown[0]!r}; there are: {', '.join(ENGINES)}")
     engines: list[DetectorEngine] = [name for name in ENGINES if not engine or name in engine]
-    part = spread(Manifest.load(data).part(Split.TEST), images)
+    part = Manifest.load(data).part(Split.TEST).spread(images)
     radiographs = [part.radiograph(picture) for picture in part.images["picture"]]
     table = Table(
         "engine", "score", "box, px", "lowest IoU", "boxes", title=f"against torch, {len(radiographs)} images"
