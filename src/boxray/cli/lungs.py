@@ -43,7 +43,9 @@ def train(recipe: RecipeName, overrides: Overrides = None, resume: Resume = Fals
         from boxray.classification.lungs.train import train_lungs
     except ImportError as error:
         raise MissingExtra("training the lung fields", "train") from error
-    print(train_lungs(asked, path.stem, resume=resume, threads=threads).folder)
+    with progress_bar("training, images", None) as progress:
+        run = train_lungs(asked, path.stem, resume=resume, threads=threads, progress=steps(progress))
+    print(run.folder)
 
 
 @app.command()
