@@ -88,8 +88,21 @@ def _begun(asked: ClassificationRecipe, name: str) -> bool:
 def download(
     architecture: Annotated[str, typer.Argument(help="Which backbone: mobilenet_v2, vgg16, inception_v3, …")],
     out: Annotated[Path, typer.Option(help="Folder for NAME.safetensors.")] = Path("data/raw/weights"),
+    xrv: Annotated[
+        str | None,
+        typer.Option(help="Instead: weights of torchxrayvision for densenet121, such as densenet121-res224-all."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="With --xrv: its files are pickles, which can run code; I trust them.")
+    ] = False,
 ) -> None:
-    """Fetch torchvision's ImageNet weights to start from; a recipe takes them as start=FILE shades=imagenet."""
+    """Fetch weights to start from: torchvision's, for recipes with start=FILE shades=imagenet; or torchxrayvision's.
+
+    Those of torchxrayvision were trained on chest radiographs (CheXNet's kind); start=FILE alone takes them.
+    """
+    if xrv is not None:
+        print(_fetch_xrv(architecture, xrv, out / f"{xrv}.safetensors", trust=trust))
+        return
     if architecture not in SIDE_PX:
         raise RecipeError(f"there is no backbone {architecture!r}; there are: {', '.join(SIDE_PX)}")
     try:
@@ -99,6 +112,19 @@ def download(
     with progress_bar("fetching", None):
         path = fetch_start(address_of(architecture), out / f"{architecture}.safetensors")  # type: ignore[arg-type]
     print(path)
+
+
+def _fetch_xrv(architecture: str, weights: str, out: Path, *, trust: bool) -> Path:
+    if architecture != "densenet121":
+        raise RecipeError(f"torchxrayvision's weights are taken for densenet121, not for {architecture!r}")
+    if not trust:
+        raise RecipeError("torchxrayvision's files are pickles, which can run code when read; say --trust to read them")
+    try:
+        from boxray.classification.start import fetch_xrv_start
+    except ImportError as error:
+        raise MissingExtra("start weights", "train") from error
+    with progress_bar("fetching", None):
+        return fetch_xrv_start(weights, out)
 
 
 @app.command()
