@@ -22,6 +22,7 @@ from boxray.imaging.draw import encode_png
 from boxray.localization.overlay import map_of, map_panel, overlay_on_film, with_footer
 from boxray.localization.page import source_url
 from boxray.serve import metrics
+from boxray.serve.guard import POLICY_OF_DATA
 from boxray.serve.problems import Problem
 from boxray.serve.rest import openapi
 from boxray.serve.rest.body import Receiving, received
@@ -62,7 +63,7 @@ def build_rest(service: Service, readings: Readings | None = None, *, source: st
         lifespan=sweeping(readings),
         redirect_slashes=False,
     )
-    app.add_middleware(_Counting, service=service)
+    app.add_middleware(_Leaving, service=service)
     _tell_problems(app, service)
     _add_readings(app, service, readings)
     _add_identity(app, service, source_url() if source is None else source)
@@ -71,21 +72,23 @@ def build_rest(service: Service, readings: Readings | None = None, *, source: st
     return app
 
 
-class _Counting:
-    """Counts answers by the route's pattern and status (ASGI middleware)."""
+class _Leaving:
+    """Counts answers by the route's pattern and status; nothing of them is a page, says each (ASGI middleware)."""
 
     def __init__(self, app: Any, service: Service) -> None:
         self._app = app
         self._service = service
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def counted(message: Any) -> None:
+        async def leaving(message: Any) -> None:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "none")
                 self._service.metrics.count("boxray_answers_total", route=route, status=str(message["status"]))
+                policy = (b"content-security-policy", POLICY_OF_DATA.encode())
+                message = {**message, "headers": [*message.get("headers", []), policy]}
             await send(message)
 
-        await self._app(scope, receive, counted if scope["type"] == "http" else send)
+        await self._app(scope, receive, leaving if scope["type"] == "http" else send)
 
 
 def sweeping(readings: Readings) -> Callable[[FastAPI], Any]:
