@@ -282,6 +282,7 @@ def test_where_nothing_is_a_problem_says_so(door, path):
 def test_a_method_that_an_address_does_not_know_is_told(door):
     assert said(door.get("/v1/readings"), 405, "request.method")
     assert said(door.put("/v1/model"), 405, "request.method")
+    assert door.put("/v1/readings/x").headers["allow"] == "DELETE, GET"
 
 
 def test_the_model_says_who_speaks_and_what_is_not_assessed(door):

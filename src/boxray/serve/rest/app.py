@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 from boxray import __version__
 from boxray.core.ahead import cores
@@ -61,6 +62,7 @@ def build_rest(service: Service, readings: Readings | None = None, *, source: st
         docs_url=None,  # its page would ask a host outside
         redoc_url=None,
         lifespan=sweeping(readings),
+        generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
     app.add_middleware(_Leaving, service=service)
@@ -125,8 +127,11 @@ def _tell_problems(app: FastAPI, service: Service) -> None:
         return answer(Problem(error.code.name, error.reason, retry_after_s=service.retry_after_s))
 
     @app.exception_handler(HTTPException)
-    async def of_the_router(_: Request, error: HTTPException) -> Response:
-        return answer(Problem(_STATUS_CODES.get(error.status_code, "request.malformed")))
+    async def of_the_router(request: Request, error: HTTPException) -> Response:
+        said = answer(Problem(_STATUS_CODES.get(error.status_code, "request.malformed")))
+        if error.status_code == 405:
+            said.headers["allow"] = ", ".join(_methods(app, request.scope["path"].removeprefix(request.scope.get("root_path", ""))))
+        return said
 
     @app.exception_handler(RequestValidationError)
     async def of_a_parameter(_: Request, error: RequestValidationError) -> Response:
@@ -136,6 +141,12 @@ def _tell_problems(app: FastAPI, service: Service) -> None:
     @app.exception_handler(ClientDisconnect)
     async def of_nobody(_: Request, __: ClientDisconnect) -> Response:
         return Response(status_code=400)  # nobody is there to see it
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Those of all routes at an address; Starlette's own word names those of the first alone."""
+    routes = (route for route in app.routes if isinstance(route, Route) and route.path_regex.match(path))
+    return sorted({method for route in routes for method in route.methods or ()})
 
 
 def _add_readings(app: FastAPI, service: Service, readings: Readings) -> None:
