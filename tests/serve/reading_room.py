@@ -35,7 +35,7 @@ class Served:
         return self.log.read_text().count("read id=")
 
 
-def serve_fixed_models(example: Path) -> None:
+def serve_fixed_models(example: Path, root_path: str = "") -> None:
     """What the server's process does: fixed models, the real decoder, and a Pillow that opens nothing."""
     import PIL.Image
 
@@ -51,7 +51,7 @@ def serve_fixed_models(example: Path) -> None:
     identity = ModelIdentity("fixed", "1", "0" * 64, {"cardiomegaly": 0.3})
     detector = FixedDetector(SPACE, found, tuple(key for key in KEYS if key != "edema"), identity)
     classifier = FixedClassifier(SPACE, {key: 0.25 for key in KEYS if key != "covid"})
-    launch(Service(Reader(detector, classifier)), [example], port=0, source="https://example.org/source")
+    launch(Service(Reader(detector, classifier)), [example], port=0, source="https://example.org/source", root_path=root_path)
 
 
 def a_chest_png() -> bytes:
@@ -104,4 +104,4 @@ def downloaded(page, button: str) -> bytes:
 
 
 if __name__ == "__main__":
-    serve_fixed_models(Path(sys.argv[1]))
+    serve_fixed_models(Path(sys.argv[1]), *sys.argv[2:])
