@@ -57,7 +57,7 @@ class Served:
         return self.log.read_text().count("read id=")
 
 
-def serve_fixed_models(example: Path) -> None:
+def serve_fixed_models(example: Path, root_path: str = "") -> None:
     """What the server's process does: fixed models, the real decoder, and a Pillow that opens nothing."""
     import PIL.Image
 
@@ -66,7 +66,7 @@ def serve_fixed_models(example: Path) -> None:
 
     PIL.Image.open = refuse
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    launch(Service(fixed_reader()), [example], port=0, source="https://example.org/source")
+    launch(Service(fixed_reader()), [example], port=0, source="https://example.org/source", root_path=root_path)
 
 
 def a_chest_png() -> bytes:
@@ -146,4 +146,4 @@ def downloaded(page, button: str) -> bytes:
 
 
 if __name__ == "__main__":
-    serve_fixed_models(Path(sys.argv[1]))
+    serve_fixed_models(Path(sys.argv[1]), *sys.argv[2:])

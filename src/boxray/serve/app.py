@@ -30,7 +30,7 @@ from boxray.serve.pages.read import read_page
 from boxray.serve.rest.app import build_rest, sweeping
 from boxray.serve.rest.kept import Readings
 from boxray.serve.server import end_on_sigterm, guarded, require_safe, serve
-from boxray.serve.service import Service
+from boxray.serve.service import Service, released_service
 from boxray.serve.viewer import viewer_style
 from boxray.serve.words import LANGUAGES, Spoken, Words, browser_words, language_of, words_in
 
@@ -191,9 +191,7 @@ def main(examples: Sequence[Path] = (), *, detector: str | None = None, **where:
         detector: Names other weights than the default ones.
         **where: As for `launch`.
     """
-    from boxray.localization.reader import released_reader
-
-    launch(Service(released_reader(detector=detector)), examples, **where)
+    launch(released_service(detector=detector), examples, **where)
 
 
 def _texts(source: str, licences: Sequence[str]) -> dict[str, dict[str, str]]:
