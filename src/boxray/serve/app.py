@@ -26,6 +26,7 @@ from boxray.serve.rest.app import build_rest, sweeping
 from boxray.serve.rest.kept import Readings
 from boxray.serve.server import end_on_sigterm, guarded, require_safe, serve
 from boxray.serve.service import Service, released_service
+from boxray.serve.taming import tame_gradio
 from boxray.serve.viewer import VIEWER_SCRIPT, VIEWER_STYLE
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ def mounted(app: "gr.Blocks", lifespan: Any, root_path: str = "") -> Any:
 
     app.queue(default_concurrency_limit=_SESSIONS)  # who waits, and how long, is the service's business
     app.state_session_capacity = _SESSIONS
+    tame_gradio(app)
     parent = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     return gr.mount_gradio_app(
         parent,
