@@ -24,8 +24,8 @@ from boxray.serve.desk import LOWEST_SCORE, ONE, STORED, WELCOME, Desk
 from boxray.serve.guard import MAX_UPLOAD_BYTES
 from boxray.serve.rest.app import build_rest, sweeping
 from boxray.serve.rest.kept import Readings
-from boxray.serve.server import end_on_sigterm, guarded, require_safe, serve
-from boxray.serve.service import Service, released_service
+from boxray.serve.server import end_on_sigterm, guarded, released_or_refused, require_safe, serve
+from boxray.serve.service import Service
 from boxray.serve.taming import tame_gradio
 from boxray.serve.viewer import VIEWER_SCRIPT, VIEWER_STYLE
 
@@ -205,7 +205,7 @@ def main(examples: Sequence[Path] = (), *, detector: str | None = None, **where:
         detector: Names other weights than the default ones.
         **where: As for `launch`.
     """
-    launch(released_service(detector=detector), examples, **where)
+    launch(released_or_refused(detector=detector), examples, **where)
 
 
 def _banner() -> str:
