@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import secrets
 import socket
 import threading
@@ -11,9 +12,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from boxray.cli.main import main
 from serve.reading_room import OUTSIDE, a_chest_png, open_chest
 from serve.rest_room import Room
 from serve.test_rest import TOKEN
+from serve.wounds import CANARY, whole
 
 HTML = b"<script>alert(1)</script>"
 
@@ -26,6 +29,11 @@ def app(served):
 
 def uploaded(app, name, data):
     return app.post("gradio_api/upload", files={"files": (name, data, "text/html")}).json()[0]
+
+
+def a_file(place):
+    """As the page names it to a control."""
+    return {"path": place, "url": place, "orig_name": Path(place).name, "meta": {"_type": "gradio.FileData"}}
 
 
 def told(app, number, data):
@@ -84,9 +92,7 @@ def test_no_file_of_this_machine_is_handed_out_f5(app, served):
 
 def test_a_path_that_nobody_uploaded_is_not_read_as_an_upload_f5(app, served):
     n_reads = served.n_reads()
-    file = {"path": "/etc/passwd", "orig_name": "passwd", "meta": {"_type": "gradio.FileData"}}
-
-    event = told(app, number_of(app, "open_upload"), [file, "stored", 0.25])
+    event = told(app, number_of(app, "open_upload"), [a_file("/etc/passwd"), "stored", 0.25])
 
     assert event["success"] is False
     assert "passwd" not in json.dumps(event)
@@ -99,9 +105,8 @@ def test_an_address_in_the_place_of_a_file_is_not_fetched_whoever_it_points_to_f
     with socket.create_server(("127.0.0.1", 0)) as trap:
         trap.settimeout(0.5)
         url = address.format(port=trap.getsockname()[1])
-        file = {"path": url, "url": url, "orig_name": "film.dcm", "meta": {"_type": "gradio.FileData"}}
 
-        event = told(app, number_of(app, "open_upload"), [file, "stored", 0.25])
+        event = told(app, number_of(app, "open_upload"), [a_file(url), "stored", 0.25])
 
         assert event["success"] is False
         with pytest.raises(TimeoutError):
@@ -145,3 +150,37 @@ def test_what_one_reader_opened_another_does_not_see_f5(page, browser, served):
     assert other.locator("table.bx-findings").count() == 0
     assert not [url for url in page.asked if urlsplit(url).hostname != "127.0.0.1" and url.startswith("http")]
     other.context.close()
+
+
+def test_of_a_patient_nothing_stays_in_log_metrics_or_on_the_disk_f16_f17(app, served):
+    event = told(app, number_of(app, "open_upload"), [a_file(uploaded(app, "film.dcm", whole()["raw"])), "stored", 0.25])
+    metrics = app.get("metrics").text
+
+    assert event["success"] is True
+    assert "film.dcm" in json.dumps(event)  # it was this film that was read
+    left = [path for path in served.uploads.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+    assert left == []
+    assert CANARY not in json.dumps(event) + metrics + served.log.read_text()
+
+
+class Evil:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+def test_a_pickle_in_the_place_of_weights_is_refused_and_not_opened_e1_e2(tmp_path, monkeypatch, capsys):
+    marker, weights = tmp_path / "it ran", tmp_path / "weights.pt"
+    weights.write_bytes(pickle.dumps(Evil(marker)))
+    monkeypatch.delenv("BOXRAY_TOKEN", raising=False)
+
+    with pytest.raises(SystemExit) as left:
+        main(["serve", "rest", "--detector", str(weights)])
+
+    assert left.value.code == 78
+    assert "refused to serve" in capsys.readouterr().err
+    assert not marker.exists()
+    pickle.loads(weights.read_bytes())
+    assert marker.exists()  # it would have
