@@ -52,7 +52,8 @@ def serve_fixed_models(example: Path, root_path: str = "") -> None:
     identity = ModelIdentity("fixed", "1", "0" * 64, {"cardiomegaly": 0.3})
     detector = FixedDetector(SPACE, found, tuple(key for key in KEYS if key != "edema"), identity)
     classifier = FixedClassifier(SPACE, {key: 0.25 for key in KEYS if key != "covid"})
-    launch(Service(Reader(detector, classifier)), [example], port=0, source="https://example.org/source", root_path=root_path)
+    service = Service(Reader(detector, classifier))
+    launch(service, [example], port=0, source="https://example.org/source", root_path=root_path)
 
 
 OUTSIDE = "asked outside:"

@@ -1,4 +1,4 @@
-"""What somebody may try on the app's door who is no reader: Gradio's own addresses behind the guard (faults F1 to F6)."""
+"""What somebody may try on the app's door who is no reader: Gradio's own addresses behind the guard."""
 
 import json
 import os
@@ -153,7 +153,8 @@ def test_what_one_reader_opened_another_does_not_see_f5(page, browser, served):
 
 
 def test_of_a_patient_nothing_stays_in_log_metrics_or_on_the_disk_f16_f17(app, served):
-    event = told(app, number_of(app, "open_upload"), [a_file(uploaded(app, "film.dcm", whole()["raw"])), "stored", 0.25])
+    film = a_file(uploaded(app, "film.dcm", whole()["raw"]))
+    event = told(app, number_of(app, "open_upload"), [film, "stored", 0.25])
     metrics = app.get("metrics").text
 
     assert event["success"] is True

@@ -51,4 +51,6 @@ def schemathesis(url, token, folder):
     options = ["--checks", ",".join(CHECKS), "--max-examples", "40", "--seed", "7", "--no-color", *headers]
     command = [sys.executable, "-m", "schemathesis.cli", "run", url, *options]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
