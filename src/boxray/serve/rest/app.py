@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Path, Query, Request, Response
@@ -93,13 +93,20 @@ class _Leaving:
         await self._app(scope, receive, leaving if scope["type"] == "http" else send)
 
 
-def sweeping(readings: Readings) -> Callable[[FastAPI], Any]:
+class Forgets(Protocol):
+    """Something that keeps things for a while."""
+
+    def forget_the_old(self) -> None: ...
+
+
+def sweeping(*keeping: Forgets) -> Callable[[FastAPI], Any]:
     """A lifespan during which what has expired is dropped, even while nobody asks."""
 
     async def sweep() -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
-            readings.forget_the_old()
+            for each in keeping:
+                each.forget_the_old()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -16,6 +16,7 @@ import numpy as np
 from boxray.core.errors import ModelError, Outcome
 from boxray.core.reading import Reading, SaliencyMap
 from boxray.imaging.draw import Film, film_of
+from boxray.localization.overlay import strongest
 from boxray.serve.faults import place_of
 from boxray.serve.service import Answer, Service
 
@@ -41,9 +42,8 @@ class Kept:
         rad, reading = answer.radiograph, answer.reading
         if rad is None or reading.status is not Outcome.RESULT:
             return cls(reading, None, 0.0)
-        peaks = [float(saliency.values.max()) for saliency in reading.maps]
-        small = tuple(_smaller(saliency, peak) for saliency, peak in zip(reading.maps, peaks, strict=True))
-        return cls(replace(reading, maps=small, lungs=None), film_of(rad.pixels), max(peaks, default=0.0))
+        small = tuple(smaller(saliency) for saliency in reading.maps)
+        return cls(replace(reading, maps=small, lungs=None), film_of(rad.pixels), strongest(reading))
 
     @property
     def n_bytes(self) -> int:
@@ -174,8 +174,8 @@ def _kept(future: Future[Answer]) -> Kept:
         return Kept(Reading.not_answered("", fault), None, 0.0)
 
 
-def _smaller(saliency: SaliencyMap, peak: float) -> SaliencyMap:
-    """The map on a smaller grid, its `peak` as high as before: what a picture says of it stays true."""
+def smaller(saliency: SaliencyMap) -> SaliencyMap:
+    """The map on a smaller grid, its peak as high as before: what a picture says of it stays true."""
     values = saliency.values
     ratio = _MAP_SIDE_PX / max(values.shape)
     if ratio >= 1:
@@ -184,5 +184,5 @@ def _smaller(saliency: SaliencyMap, peak: float) -> SaliencyMap:
     size_wh = max(1, round(width * ratio)), max(1, round(height * ratio))
     # Between the cells lies interpolation already, so points of it will do: an area's mean takes 30 times as long.
     small = np.asarray(cv2.resize(values, size_wh, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-    left = float(small.max())
-    return SaliencyMap(saliency.finding, small * np.float32(peak / left) if left > 0 else small)
+    peak = float(small.max())
+    return SaliencyMap(saliency.finding, small * np.float32(values.max() / peak) if peak > 0 else small)
