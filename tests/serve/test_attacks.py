@@ -1,10 +1,12 @@
-"""What somebody may try on the app's door who is no reader: Gradio's own addresses behind the guard."""
+"""What somebody may try on the app's door who is no reader: Gradio's own addresses behind the guard, and the desk's."""
 
 import json
 import os
 import pickle
 import secrets
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,12 +15,15 @@ import httpx
 import pytest
 
 from boxray.cli.main import main
-from serve.reading_room import OUTSIDE, a_chest_png, open_chest
+from serve import file_page, reading_room
+from serve.reading_room import OUTSIDE, Served, a_chest_png, open_chest
 from serve.rest_room import Room
 from serve.test_rest import TOKEN
 from serve.wounds import CANARY, whole
 
 HTML = b"<script>alert(1)</script>"
+FILE, CHOICE = 0, 1
+"""The two controls of `file_page`."""
 
 
 @pytest.fixture
@@ -27,91 +32,117 @@ def app(served):
         yield client
 
 
-def uploaded(app, name, data):
-    return app.post("gradio_api/upload", files={"files": (name, data, "text/html")}).json()[0]
+@pytest.fixture(scope="module")
+def file_room(tmp_path_factory):
+    """The page that has a place for a file."""
+    folder = tmp_path_factory.mktemp("file_page")
+    log, uploads = folder / "log", folder / "gradio"
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(uploads), "PYTHONPATH": os.pathsep.join(sys.path)}
+    with log.open("w") as stream:
+        server = subprocess.Popen([sys.executable, file_page.__file__], stderr=stream, env=environment)
+        try:
+            yield Served(reading_room.url_in(log, server), log, uploads)
+        finally:
+            server.terminate()
+            server.wait(60)
 
 
-def a_file(place):
-    """As the page names it to a control."""
-    return {"path": place, "url": place, "orig_name": Path(place).name, "meta": {"_type": "gradio.FileData"}}
-
-
-def told(app, number, data):
-    """What the page's control of that number answers to these values: the events of its stream."""
+def told(served, control, value):
+    """What a control of the page answers to this value, as JSON: the last event of its stream."""
     session = secrets.token_hex(8)
-    asked = {"data": data, "fn_index": number, "session_hash": session, "trigger_id": 1}
-    app.post("gradio_api/queue/join", json=asked).raise_for_status()
-    with app.stream("GET", "gradio_api/queue/data", params={"session_hash": session}) as events:
-        for line in events.iter_lines():
-            event = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
-            if event.get("msg") in {"process_completed", "close_stream", "unexpected_error"}:
-                return event
+    asked = {"data": [value], "fn_index": control, "session_hash": session, "trigger_id": 1}
+    with httpx.Client(base_url=served.url, trust_env=False, timeout=60) as page:
+        page.post("gradio_api/queue/join", json=asked).raise_for_status()
+        with page.stream("GET", "gradio_api/queue/data", params={"session_hash": session}) as events:
+            for line in events.iter_lines():
+                event = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
+                if event.get("msg") in {"process_completed", "close_stream", "unexpected_error"}:
+                    return event
     raise AssertionError("the stream ended without a word")
 
 
-def number_of(app, name):
-    """Of the control that calls a function of `Desk`."""
-    controls = app.get("config").json()["dependencies"]
-    return next(each["id"] for each in controls if each["api_name"] == name)
+def a_file(path):
+    """As a page names an upload to a control."""
+    return {"path": path, "url": path, "orig_name": "film.dcm", "meta": {"_type": "gradio.FileData"}}
 
 
-@pytest.mark.parametrize("name", ["../../../etc/x.html", "/etc/cron.d/x", "..\\..\\x.dcm", "a\nb.png", "\u202egnp.exe"])
-def test_an_uploads_name_leads_nowhere_f1(app, served, name):
-    place = uploaded(app, name, HTML)
+@pytest.mark.parametrize("control", [FILE, CHOICE])
+def test_no_path_of_this_machine_is_taken_for_an_upload_f5(file_room, tmp_path, control):
+    secret = tmp_path / "film.txt"
+    secret.write_text("somebody else's film")
 
-    assert os.path.realpath(place).startswith(os.path.realpath(served.uploads) + os.sep)
-    assert ".." not in Path(place).parts
+    event = told(file_room, control, a_file(str(secret)))
 
-
-def test_an_uploaded_page_comes_back_as_a_download_and_never_as_a_page_f2(app):
-    answer = app.get(f"gradio_api/file={uploaded(app, 'x.html', HTML)}")
-
-    assert answer.status_code in {200, 403}
-    assert answer.status_code == 403 or answer.headers["content-disposition"].startswith("attachment")
-    assert answer.headers["content-type"] != "text/html"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-
-
-def test_with_a_token_nobody_uploads_without_it_f4():
-    with Room(token=TOKEN).served() as door:
-        answers = [door.post(path, files={"files": ("a", HTML)}) for path in ("/gradio_api/upload", "/upload")]
-        answers += [door.get(path) for path in ("/", "/config", "/gradio_api/file=/etc/passwd")]
-
-    assert {answer.status_code for answer in answers} == {401}
-
-
-def test_no_file_of_this_machine_is_handed_out_f5(app, served):
-    paths = ["/etc/passwd", str(served.log), f"{served.uploads}/../log", "file:///etc/passwd"]
-
-    for path in [*paths, "http://127.0.0.1:1/", "https://films.example.org/", "https://huggingface.co/x"]:
-        answer = app.get(f"gradio_api/file={path}")
-        assert answer.status_code in {403, 404}, path
-        assert "root:" not in answer.text
-    assert OUTSIDE not in served.log.read_text()
-
-
-def test_a_path_that_nobody_uploaded_is_not_read_as_an_upload_f5(app, served):
-    n_reads = served.n_reads()
-    event = told(app, number_of(app, "open_upload"), [a_file("/etc/passwd"), "stored", 0.25])
-
+    copies = [path for path in file_room.uploads.rglob("*") if path.is_file()]
     assert event["success"] is False
-    assert "passwd" not in json.dumps(event)
-    assert served.n_reads() == n_reads
-    assert "Traceback" not in served.log.read_text()
+    assert "somebody" not in json.dumps(event)
+    assert str(tmp_path) not in json.dumps(event)
+    assert copies == []
+    assert "Traceback" not in file_room.log.read_text()
+    assert str(tmp_path) not in file_room.log.read_text()
 
 
+@pytest.mark.parametrize("control", [FILE, CHOICE])
 @pytest.mark.parametrize("address", ["http://127.0.0.1:{port}/film.dcm", "https://films.example.org/film.dcm"])
-def test_an_address_in_the_place_of_a_file_is_not_fetched_whoever_it_points_to_f6(app, served, address):
+def test_an_address_in_the_place_of_a_file_is_not_fetched_whoever_it_points_to_f6(file_room, control, address):
     with socket.create_server(("127.0.0.1", 0)) as trap:
         trap.settimeout(0.5)
-        url = address.format(port=trap.getsockname()[1])
-
-        event = told(app, number_of(app, "open_upload"), [a_file(url), "stored", 0.25])
+        event = told(file_room, control, a_file(address.format(port=trap.getsockname()[1])))
 
         assert event["success"] is False
         with pytest.raises(TimeoutError):
             trap.accept()
+    assert OUTSIDE not in file_room.log.read_text()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gradio_api/upload",
+        "gradio_api/file=/etc/passwd",
+        "gradio_api/file=https://films.example.org/film.dcm",
+        "gradio_api/proxy=https://films.example.org/film.dcm",
+        "gradio_api/component_server",
+        "gradio_api/call/show",
+        "gradio_api/dev/reload",
+        "gradio_api/vibe-edit",
+        "gradio_api/info",
+        "monitoring",
+        "login",
+        "docs",
+    ],
+)
+def test_gradios_addresses_that_no_page_of_ours_asks_for_are_not_there_f1_f2_f4(app, served, path, method):
+    answer = app.request(method, path, **({"files": {"files": ("../../x.html", HTML)}} if method == "POST" else {}))
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "request.not_found")
+    assert "root:" not in answer.text
     assert OUTSIDE not in served.log.read_text()
+
+
+def test_a_file_that_is_no_film_comes_back_in_no_form_and_its_name_leads_nowhere_f1_f2(app, served):
+    key = {"x-boxray-desk": secrets.token_hex(16)}
+    before = sorted(served.log.parent.rglob("*"))
+    taken = app.post("desk/files", files={"file": ("../../../x.html", HTML, "text/html")}, headers=key).json()["cases"][0]
+
+    read = app.post(f"desk/cases/{taken['id']}/reading", headers=key)
+    others = [app.get(f"desk/cases/{taken['id']}/{what}", headers=key) for what in ("pixels", "maps", "overlay.png")]
+
+    assert read.json()["reading"]["code"] == "input.not_supported"
+    assert sorted(served.log.parent.rglob("*")) == before
+    for answer in (read, *others):
+        assert b"alert" not in answer.content
+        assert answer.headers["content-type"] != "text/html"
+        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+def test_with_a_token_nobody_uploads_without_it_f4():
+    with Room(token=TOKEN).served() as door:
+        answers = [door.post(path, files={"files": ("a", HTML)}) for path in ("/desk/files", "/gradio_api/upload")]
+        answers += [door.get(path) for path in ("/", "/config", "/gradio_api/file=/etc/passwd")]
+
+    assert {answer.status_code for answer in answers} == {401}
 
 
 def test_rest_takes_bytes_and_no_addresses_f6(app):
@@ -147,21 +178,22 @@ def test_what_one_reader_opened_another_does_not_see_f5(page, browser, served):
 
     assert "chest.png" in page.inner_text("body")
     assert "chest.png" not in other.inner_text("body")
-    assert other.locator("table.bx-findings").count() == 0
     assert not [url for url in page.asked if urlsplit(url).hostname != "127.0.0.1" and url.startswith("http")]
     other.context.close()
 
 
 def test_of_a_patient_nothing_stays_in_log_metrics_or_on_the_disk_f16_f17(app, served):
-    film = a_file(uploaded(app, "film.dcm", whole()["raw"]))
-    event = told(app, number_of(app, "open_upload"), [film, "stored", 0.25])
+    key = {"x-boxray-desk": secrets.token_hex(16)}
+    taken = app.post("desk/files", files={"file": (f"{CANARY}.dcm", whole()["raw"])}, headers=key).json()["cases"][0]
+    read = app.post(f"desk/cases/{taken['id']}/reading", headers=key).json()["reading"]
+    app.get(f"desk/cases/{taken['id']}/overlay.png", headers=key)
     metrics = app.get("metrics").text
 
-    assert event["success"] is True
-    assert "film.dcm" in json.dumps(event)  # it was this film that was read
-    left = [path for path in served.uploads.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
-    assert left == []
-    assert CANARY not in json.dumps(event) + metrics + served.log.read_text()
+    left = [path for path in served.log.parent.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+    assert (read["status"], read["file"]) == ("RESULT", f"{CANARY}.dcm")  # the name as the reader gave it, and no more
+    assert json.dumps(read).count(CANARY) == 1
+    assert left == []  # the log is among them
+    assert CANARY not in metrics
 
 
 class Evil:

@@ -30,7 +30,7 @@ from boxray.serve.rest.app import build_rest, sweeping
 from boxray.serve.rest.kept import Readings
 from boxray.serve.server import end_on_sigterm, guarded, released_or_refused, require_safe, serve
 from boxray.serve.service import Service
-from boxray.serve.taming import tame_gradio
+from boxray.serve.taming import OnlyWhatThePageAsks, tame_gradio
 from boxray.serve.viewer import viewer_style
 from boxray.serve.words import LANGUAGES, Spoken, Words, browser_words, language_of, words_in
 
@@ -141,7 +141,7 @@ def mounted(app: "gr.Blocks", lifespan: Any, root_path: str = "", *, source: str
     app.state_session_capacity = _SESSIONS
     tame_gradio(app)
     parent = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    return gr.mount_gradio_app(
+    page = gr.mount_gradio_app(
         parent,
         app,
         path="/",
@@ -164,6 +164,7 @@ def mounted(app: "gr.Blocks", lifespan: Any, root_path: str = "", *, source: str
         js="() => document.body.classList.add('dark')",
         i18n=gr.I18n(**_texts(source_url() if source is None else source)),
     )
+    return OnlyWhatThePageAsks(page)
 
 
 class Doors:

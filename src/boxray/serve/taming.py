@@ -9,11 +9,39 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from boxray.serve.faults import place_of
+from boxray.serve.problems import Problem
 
 if TYPE_CHECKING:
     import gradio as gr
 
 _LOG: Final = logging.getLogger("boxray.serve")
+
+
+class OnlyWhatThePageAsks:
+    """Of Gradio's own addresses those that our pages ask for (ASGI application); the others are not there.
+
+    Behind the others anybody could put files on the disk that nobody deletes, have addresses fetched, or call what is
+    meant for developers; and what the next version adds is not there either.
+
+    Args:
+        page: The page as Gradio mounts it.
+    """
+
+    def __init__(self, page: Any) -> None:
+        self._page = page
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
+        if scope["type"] == "http" and not (path in _ASKED or path.startswith(_ASKED_BELOW)):
+            raise Problem("request.not_found")
+        await self._page(scope, receive, send)
+
+
+_ASKED: Final = {
+    *("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt"),
+    *(f"/gradio_api/{name}" for name in ("queue/join", "queue/data", "startup-events", "cancel", "reset", "theme.css")),
+}
+_ASKED_BELOW: Final = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")
 
 
 def tame_gradio(app: "gr.Blocks") -> None:
