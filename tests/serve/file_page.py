@@ -22,7 +22,7 @@ def main() -> int:
         file, choice, text = gr.File(type="filepath"), gr.Radio(["a"]), gr.Textbox()
         file.change(lambda path: Path(path).read_text(), file, text)
         choice.change(str, choice, text)
-    doors = guarded(mounted(app, sweeping(room.readings)), "127.0.0.1", token=None, hosts=())
+    doors = guarded(mounted(app, sweeping(room.readings), {}), "127.0.0.1", token=None, hosts=())
     return serve(doors, room.service, address="127.0.0.1", port=0)
 
 

@@ -124,7 +124,9 @@ def test_gradios_addresses_that_no_page_of_ours_asks_for_are_not_there_f1_f2_f4(
 def test_a_file_that_is_no_film_comes_back_in_no_form_and_its_name_leads_nowhere_f1_f2(app, served):
     key = {"x-boxray-desk": secrets.token_hex(16)}
     before = sorted(served.log.parent.rglob("*"))
-    taken = app.post("desk/files", files={"file": ("../../../x.html", HTML, "text/html")}, headers=key).json()["cases"][0]
+    taken = app.post("desk/files", files={"file": ("../../../x.html", HTML, "text/html")}, headers=key).json()["cases"][
+        0
+    ]
 
     read = app.post(f"desk/cases/{taken['id']}/reading", headers=key)
     others = [app.get(f"desk/cases/{taken['id']}/{what}", headers=key) for what in ("pixels", "maps", "overlay.png")]

@@ -21,6 +21,10 @@ TokenFile = Annotated[
 ]
 Source = Annotated[str | None, typer.Option(help="Link to the source of what runs here, if it is changed (AGPL).")]
 Engine = Annotated[EngineName, typer.Option(help="What runs the networks.")]
+Compare = Annotated[
+    Path | None,
+    typer.Option(help="Folder of `boxray compare` for the page Compare; default: the newest in runs/compare."),
+]
 
 
 @app.command("app")
@@ -33,13 +37,14 @@ def both_doors(
     source: Source = None,
     engine: Engine = "openvino",
     detector: DetectorChoice = None,
+    compare: Compare = None,
 ) -> None:
     """Open the app in a browser at the address that is printed, and REST beside it (same as: python app_gradio.py)."""
     from boxray.cli.demo import examples
     from boxray.serve.app import launch
 
     where = _where(address, port, host, root_path, token_file, source)
-    launch(_service(engine, detector), examples(), **where)
+    launch(_service(engine, detector), examples(), comparisons=compare, **where)
 
 
 @app.command("rest")

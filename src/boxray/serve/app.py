@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -22,9 +22,10 @@ from boxray.localization.page import STYLE, source_url
 from boxray.serve.desk import Desk
 from boxray.serve.desk_door import PREFIX, add_desk
 from boxray.serve.guard import MAX_UPLOAD_BYTES
-from boxray.serve.pages.about import about_page
-from boxray.serve.pages.compare import compare_page
-from boxray.serve.pages.model import model_page
+from boxray.serve.pages.about import about_html, about_page
+from boxray.serve.pages.compare import COMPARISONS, compare_page
+from boxray.serve.pages.look import PAGES_STYLE
+from boxray.serve.pages.model import licences_of, model_page
 from boxray.serve.pages.read import read_page
 from boxray.serve.rest.app import build_rest, sweeping
 from boxray.serve.rest.kept import Readings
@@ -56,28 +57,29 @@ def quiet_environment() -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-def build_app(desk: Desk) -> "gr.Blocks":
+def build_app(desk: Desk, comparisons: Path = COMPARISONS) -> "gr.Blocks":
     """The banner, the pages as tabs, the foot. What stands there is a key; `mounted` gives the texts to the browser.
 
     Args:
         desk: What the page *Read* asks for, through the desk's door.
+        comparisons: What the page *Compare* shows: a folder of `boxray compare`, or one that holds several.
     """
     quiet_environment()
     import gradio as gr
 
-    say = gr.I18n()
+    say, service = gr.I18n(), desk.service
     with gr.Blocks(title="boxray", analytics_enabled=False, fill_width=True) as app:
         language = gr.State(next(iter(LANGUAGES)))
         gr.HTML(say("html.banner"), elem_id="banner")
         with gr.Tabs(elem_id="pages"):
             with gr.Tab(say("tab.read"), id="read"):
                 read_page(desk)
-            with gr.Tab(say("tab.compare"), id="compare"):
-                compare_page(say, language)
-            with gr.Tab(say("tab.model"), id="model"):
-                model_page(say, language)
+            with gr.Tab(say("tab.compare"), id="compare") as tab:
+                compare_page(tab, service.label_space, comparisons, language)
+            with gr.Tab(say("tab.model"), id="model") as tab:
+                model_page(tab, service.models, language)
             with gr.Tab(say("tab.about"), id="about"):
-                about_page(say, language)
+                about_page(say)
         gr.HTML(say("html.foot"), elem_id="source")
 
         def ask(request: gr.Request) -> str:
@@ -97,6 +99,7 @@ def launch(
     token: str | None = None,
     hosts: Collection[str] = (),
     root_path: str = "",
+    comparisons: Path | None = None,
 ) -> NoReturn:
     """Serve the app and the REST door beside it until SIGTERM or Ctrl+C.
 
@@ -109,6 +112,7 @@ def launch(
         token: What everybody has to say; a browser asks for it as a password, the user's name is free.
         hosts: Names that are served beside this machine's own.
         root_path: Under which a proxy shows it, such as ``/boxray``; the proxy takes it off.
+        comparisons: As for `build_app`; None: `COMPARISONS`.
 
     Raises:
         SystemExit: In the end, with 143 for SIGTERM. With code 78, and the reason on stderr, if other machines could
@@ -120,19 +124,21 @@ def launch(
     rest = build_rest(service, readings, source=source)
     desk = Desk(service, examples)
     add_desk(rest, desk)
-    page = mounted(build_app(desk), sweeping(readings, desk.cases), root_path, source=source)
+    app = build_app(desk, comparisons or COMPARISONS)
+    texts = _texts(source_url() if source is None else source, licences_of(service.models))
+    page = mounted(app, sweeping(readings, desk.cases), texts, root_path)
     doors = guarded(Doors(rest, Spoken(page)), address, token=token, hosts=hosts)
     sys.exit(serve(doors, service, address=address, port=port, root_path=root_path))
 
 
-def mounted(app: "gr.Blocks", lifespan: Any, root_path: str = "", *, source: str | None = None) -> Any:
+def mounted(app: "gr.Blocks", lifespan: Any, texts: Mapping[str, Mapping[str, str]], root_path: str = "") -> Any:
     """The page as an ASGI application, with nothing of Gradio that nobody asked for.
 
     Args:
         app: From `build_app`.
         lifespan: Of the application.
+        texts: What the browser says, by its name of the language.
         root_path: As for `launch`.
-        source: Link to the source code of what runs here; None: the installed package's.
     """
     import gradio as gr
     from fastapi import FastAPI
@@ -160,9 +166,9 @@ def mounted(app: "gr.Blocks", lifespan: Any, root_path: str = "", *, source: str
             font=["system-ui", "sans-serif"],
             font_mono=["monospace"],
         ),
-        css=STYLE + _PAGE_STYLE + viewer_style(),
+        css=STYLE + _PAGE_STYLE + PAGES_STYLE + viewer_style(),
         js="() => document.body.classList.add('dark')",
-        i18n=gr.I18n(**_texts(source_url() if source is None else source)),
+        i18n=gr.I18n(**texts),
     )
     return OnlyWhatThePageAsks(page)
 
@@ -191,11 +197,15 @@ def main(examples: Sequence[Path] = (), *, detector: str | None = None, **where:
     launch(released_or_refused(detector=detector), examples, **where)
 
 
-def _texts(source: str) -> dict[str, dict[str, str]]:
+def _texts(source: str, licences: Sequence[str]) -> dict[str, dict[str, str]]:
     """What the browser says, by its name of the language: the catalogue, and what is whole HTML."""
     said = browser_words()
     for words in map(words_in, LANGUAGES):
-        said[words.tag] |= {"html.banner": _banner(words), "html.foot": _foot(words, source)}
+        said[words.tag] |= {
+            "html.banner": _banner(words),
+            "html.foot": _foot(words, source),
+            "html.about": about_html(words, source, licences),
+        }
     return said
 
 

@@ -4,22 +4,33 @@ No HTTP and no HTML here: `desk_door` gives this to the page, `viewer` shows it.
 browser once; moving the threshold there asks nobody.
 """
 
-import json
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from boxray.core.arrays import ByteArray
 from boxray.core.boxes import Box
 from boxray.core.edits import edits_from_json
-from boxray.core.errors import DataError, Outcome
+from boxray.core.errors import DataError, InputError, ModelError, Outcome
 from boxray.core.reading import Agreement, Detection, Reading
 from boxray.data.archive import Limits, unpacked
+from boxray.imaging.draw import film_of
 from boxray.localization.agreement import agree_by_boxes
-from boxray.localization.overlay import leading_finding, overlay, strongest
+from boxray.localization.overlay import leading_finding, map_of, strongest
 from boxray.serve.cases import Case, Cases, Seen, Shown
+from boxray.serve.dicom import can_write, header_of
+from boxray.serve.downloads import (
+    Download,
+    map_file,
+    overlay_file,
+    presentation_file,
+    reading_file,
+    report_file,
+    table_file,
+)
 from boxray.serve.packing import packed_maps, packed_pixels
 from boxray.serve.problems import Problem
 from boxray.serve.rest.kept import smaller
@@ -35,6 +46,10 @@ is then filtered."""
 ZIP_LIMITS: Final = Limits(members=2000, total_bytes=256 * 2**20)
 """Of an archive that is dropped on the page; as much as one desk holds."""
 
+KINDS: Final = ("overlay", "map", "reading", "report", "presentation")
+"""Files that somebody may take away of one case."""
+
+_DICOM_FILES: Final = {"report": report_file, "presentation": presentation_file}
 _ZIP: Final = b"PK\x03\x04"
 _EMPTY_ZIP: Final = b"PK\x05\x06"
 
@@ -142,6 +157,7 @@ class Desk:
             "map_findings": list(shown.map_findings) if shown else [],
             "map_wh": list(shown.map_wh) if shown else [0, 0],
             "full": shown.full if shown else 0.0,
+            "kinds": _kinds(case),
             "annotations": [edit.to_json() for edit in case.edits],
         }
 
@@ -169,25 +185,42 @@ class Desk:
         except ValueError as error:
             raise Problem("request.malformed", str(error)) from None
 
-    def reading_json(self, case: Case, min_score: float | None) -> bytes:
-        """The reading at these thresholds, as `boxray read` would give it, with the reader's annotations.
+    def file(self, case: Case, kind: str, min_score: float | None, finding: str | None) -> Download:
+        """What somebody takes away of a case, as it is read at these thresholds.
 
-        A file that is refused has a reading, too: it says why.
-        """
-        reading = self.service.read(case.data, case.name, min_score).reading
-        said = reading.to_json()
-        if reading.status is Outcome.RESULT:
-            said |= {"annotations": [edit.to_json() for edit in case.edits]}
-        return (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode()
-
-    def picture(self, case: Case, min_score: float | None, finding: str | None) -> ByteArray:
-        """Film, boxes and one finding's map side by side, above the disclaimer and the models' identity.
+        Args:
+            case: A result, or for the kind ``reading`` also what gives none.
+            kind: Of `KINDS`.
+            min_score: One threshold for all boxes; None: the stored ones.
+            finding: Whose map, for the pictures; None: the leading one's.
 
         Raises:
-            Problem: If it is no result, or cannot be read now.
+            Problem: If there is no such file of this case, or it cannot be read now.
         """
-        answer = self.answer(case, min_score)
-        return overlay(answer.radiograph, answer.reading, self.service.label_space, finding)
+        if kind == "reading":
+            return self._reading_file(case, min_score)
+        answer, space = self.answer(case, min_score), self.service.label_space
+        assert answer.radiograph is not None, "a result has its radiograph"
+        reading, film = answer.reading, film_of(answer.radiograph.pixels)
+        if kind == "overlay":
+            return overlay_file(film, reading, space, finding)
+        shown, header = finding or leading_finding(reading), header_of(case.data)
+        if kind == "map" and shown is not None and map_of(reading, shown) is not None:
+            return map_file(film, reading, space, shown)
+        if kind not in _DICOM_FILES or header is None or not can_write():
+            raise Problem("request.not_found", "there is no such file of this radiograph")
+        try:
+            return _DICOM_FILES[kind](header, reading, space)
+        except (InputError, ModelError) as error:
+            raise Problem(error.code.name, error.reason) from None
+
+    def table(self, case_ids: Sequence[str], min_score: float | None) -> Download:
+        """All these cases that were read as one table; nothing is read for it. What is gone is left out."""
+        seen = []
+        for case_id in case_ids:
+            with suppress(KeyError):
+                seen.append(self.cases.find(case_id).seen)
+        return table_file([at_threshold(each, min_score) for each in seen if each], self.service.label_space)
 
     def answer(self, case: Case, min_score: float | None) -> Answer:
         """The case read again: then all that is saved comes from one reading, and nothing large has to be kept.
@@ -200,8 +233,43 @@ class Desk:
             raise Problem(answer.reading.code or "internal.error", answer.reading.reason)
         return answer
 
+    def _reading_file(self, case: Case, min_score: float | None) -> Download:
+        """The reading as `boxray read` would give it, with the reader's annotations; of a refused file, why."""
+        reading = self.service.read(case.data, case.name, min_score).reading
+        if reading.status is not Outcome.RESULT:
+            return reading_file(reading)
+        return reading_file(reading, annotations=[edit.to_json() for edit in case.edits])
+
     def _put(self, desk: str, name: str, data: bytes) -> dict[str, Any]:
         return {"id": self.cases.add(desk, name, data), "name": name, "bytes": len(data)}
+
+
+def at_threshold(seen: Seen, min_score: float | None) -> Reading:
+    """What was read, with the boxes that reach a threshold, and their agreement with the maps; no model is asked.
+
+    Args:
+        seen: What was read, down to the lowest score.
+        min_score: One threshold for all; None: the stored ones.
+    """
+    reading = seen.reading
+    if "detector" not in reading.models:
+        return reading
+    identity = reading.models["detector"]
+    if min_score is not None:
+        identity = replace(identity, thresholds=dict.fromkeys(seen.by_boxes, min_score))
+    least = identity.thresholds
+    boxes = tuple(
+        det
+        for det in reading.detections
+        if det.score >= (least.get(det.finding, 0.0) if min_score is None else min_score)
+    )
+    counts = Counter(det.finding for det in boxes)
+    return replace(
+        reading,
+        detections=boxes,
+        agreement=tuple(rows[counts[key]] for key, rows in seen.by_boxes.items()),
+        models={**reading.models, "detector": identity},
+    )
 
 
 def suspicion(reading: Reading) -> float | None:
@@ -219,6 +287,14 @@ def suspicion(reading: Reading) -> float | None:
         least = _thresholds(reading, "classifier")
         shares = (score / max(least.get(key, 0.5), LOWEST_SCORE) for key, score in reading.scores.items())
     return round(float(max(shares, default=0.0)), 4)
+
+
+def _kinds(case: Case) -> list[str]:
+    """Which files there are of a case."""
+    if case.shown is None or case.seen is None:
+        return ["reading"]
+    archived = can_write() and "detector" in case.seen.reading.models and header_of(case.data) is not None
+    return ["overlay", *(["map"] if case.shown.map_findings else []), "reading", *(_DICOM_FILES if archived else [])]
 
 
 def _thresholds(reading: Reading, role: str) -> dict[str, float]:

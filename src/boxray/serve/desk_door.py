@@ -11,22 +11,25 @@ from concurrent.futures import Future
 from typing import Annotated, Any, Final
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI, Header, Path, Query, Request, Response
+from fastapi import Body, FastAPI, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field
 from starlette.requests import ClientDisconnect
 
 from boxray.core.ahead import cores
-from boxray.imaging.draw import encode_png
-from boxray.serve.desk import Desk
+from boxray.serve.desk import KINDS, Desk
+from boxray.serve.downloads import Download
 from boxray.serve.problems import Problem
 from boxray.serve.rest.body import Receiving, received
 from boxray.serve.service import Answer, Service
 
 PREFIX: Final = "/desk/"
 
+_MOST_CASES: Final = 10_000  # of one table
 _MOST_SAID_BYTES: Final = 2**20  # of what a reader says of one radiograph
 _BYTES: Final = "application/octet-stream"
 
+CaseKey = Annotated[str, Field(max_length=64)]
 CaseId = Annotated[str, Path(max_length=64)]
 DeskKey = Annotated[str, Header(alias="x-boxray-desk", pattern="^[0-9a-f]{32}$")]
 MinScore = Annotated[float | None, Query(ge=0, le=1)]
@@ -104,21 +107,24 @@ def _add_readings(app: FastAPI, desk: Desk, work: CapacityLimiter) -> None:
 
 
 def _add_downloads(app: FastAPI, desk: Desk, work: CapacityLimiter) -> None:
-    async def made(make: Callable[[], bytes], media_type: str, name: str) -> Response:
-        data = await to_thread.run_sync(make, limiter=work)
-        return Response(data, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'})
+    async def made(make: Callable[[], Download]) -> Response:
+        file = await to_thread.run_sync(make, limiter=work)
+        disposition = f'attachment; filename="{file.name}"'
+        return Response(file.data, media_type=file.media_type, headers={"content-disposition": disposition})
 
-    @app.get(f"{PREFIX}cases/{{case_id}}/reading.json", include_in_schema=False)
-    async def reading_json(case_id: CaseId, min_score: MinScore = None) -> Response:
+    @app.get(f"{PREFIX}cases/{{case_id}}/files/{{kind}}", include_in_schema=False)
+    async def file(case_id: CaseId, kind: str, min_score: MinScore = None, finding: Finding = None) -> Response:
         case = desk.case(case_id)
-        return await made(lambda: desk.reading_json(case, min_score), "application/json", "boxray-reading.json")
+        if kind not in KINDS or (finding is not None and finding not in desk.service.label_space):
+            raise Problem("request.not_found", "there is no such file, or no such finding")
+        return await made(lambda: desk.file(case, kind, min_score, finding))
 
-    @app.get(f"{PREFIX}cases/{{case_id}}/overlay.png", include_in_schema=False)
-    async def overlay_png(case_id: CaseId, min_score: MinScore = None, finding: Finding = None) -> Response:
-        case = desk.case(case_id)
-        if finding is not None and finding not in desk.service.label_space:
-            raise Problem("request.not_found", "there is no such finding")
-        return await made(lambda: encode_png(desk.picture(case, min_score, finding)), "image/png", "boxray-overlay.png")
+    @app.post(f"{PREFIX}files/table", include_in_schema=False)
+    async def table(
+        cases: Annotated[list[CaseKey], Body(max_length=_MOST_CASES)],
+        min_score: Annotated[float | None, Body(ge=0, le=1)] = None,
+    ) -> Response:
+        return await made(lambda: desk.table(cases, min_score))
 
 
 async def _waited(request: Request, service: Service, future: Future[Answer]) -> Answer:

@@ -2,15 +2,12 @@
 
 from typing import Final
 
-from boxray.serve.desk import LOWEST_SCORE, Desk
+from boxray.serve.desk import KINDS, LOWEST_SCORE, Desk
 from boxray.serve.viewer import viewer_script
 from boxray.serve.words import LANGUAGES, words_in
 
-DOWNLOADS: Final = (
-    ("overlay", "viewer.save_overlay", "cases/{id}/overlay.png", False),
-    ("reading", "viewer.save_reading", "cases/{id}/reading.json", False),
-)
-"""Name of the button, key of its text, address below ``desk/``, and whether it is about the whole worklist."""
+DOWNLOADS: Final = (*KINDS, "table")
+"""A button each; the last is about the whole worklist. Their texts are ``viewer.save_overlay`` and so on."""
 
 
 def read_page(desk: Desk) -> None:

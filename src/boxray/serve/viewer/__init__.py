@@ -33,6 +33,12 @@ FILES: Final = (
 )
 """Each uses only names of those before it while it is loaded."""
 
+NAMES: Final = (
+    *("openRoom", "Words", "Annotations", "unpackedPixels", "shades", "mapPicture", "OVERLAY_OPACITY"),
+    *("boxesAt", "rowsAt", "reshaped", "zoomedAt", "toFilm"),
+)
+"""What the joined code gives out: the page, and what tests look at."""
+
 PREFIXES: Final = (
     *("viewer.", "table.", "agreement.", "refused.", "refusal.", "role.", "finding."),
     *("disclaimer", "banner.caution"),
@@ -48,7 +54,7 @@ do not."""
 def viewer_code() -> str:
     """All files as one expression, whose value is an object with their names."""
     parts = [files(__package__).joinpath(name).read_text("utf-8") for name in FILES]
-    names = "openRoom, Words, Film, Annotations, Worklist, Refusal, unpackedPixels, shades, boxesAt, rowsAt, panesOf"
+    names = ", ".join(NAMES)
     return f"(() => {{\n'use strict';\n{''.join(parts)}\nreturn {{{names}}};\n}})()"
 
 
@@ -64,7 +70,7 @@ def viewer_script(
     *,
     lowest: float,
     examples: Sequence[str] = (),
-    downloads: Sequence[tuple[str, str, str, bool]] = (),
+    downloads: Sequence[str] = (),
 ) -> str:
     """What Gradio runs once in the page, with ``element`` the viewer's own.
 
@@ -73,21 +79,21 @@ def viewer_script(
         words: Language -> catalogue.
         lowest: To which score the threshold goes.
         examples: Names of the files that are offered.
-        downloads: Name of a button, key of its text, address below ``desk/`` in which ``{id}`` is the radiograph's,
-            and whether it is about all radiographs of the worklist.
+        downloads: Kinds of files that can be saved, a button each; ``table`` is about the whole worklist.
     """
     setup = {
         "findings": looks(label_space),
         "colours": colours(),
         "lowest": lowest,
         "examples": list(examples),
-        "downloads": [list(each) for each in downloads],
+        "downloads": list(downloads),
         "words": {
             language: {key: text for key, text in texts.items() if key.startswith(PREFIXES)}
             for language, texts in words.items()
         },
     }
-    return f"const boxray = {viewer_code()};\nelement.boxray = boxray.openRoom(element, {json.dumps(setup)});"
+    said = json.dumps(setup).replace("</", "<\\/")
+    return f"const boxray = {viewer_code()};\nelement.boxray = boxray.openRoom(element, {said});"
 
 
 def looks(label_space: LabelSpace) -> list[dict[str, Any]]:

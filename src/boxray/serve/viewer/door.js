@@ -22,13 +22,15 @@ class Door {
   async ask(method, path, body = null) {
     let answer;
     try {
-      answer = await fetch(`${this.base}desk/${path}`, {method, body, headers: {'x-boxray-desk': this.desk}});
+      answer = await fetch(`${this.base}desk/${path}`, {method, body, headers: this.headers(body)});
     } catch {
       throw new Refusal('viewer.offline', '', 3);
     }
     if (!answer.ok) throw refusalIn(await answer.text(), answer.status, answer.headers.get('retry-after'));
     return answer;
   }
+
+  headers(body) { return {'x-boxray-desk': this.desk, ...(body ? {'content-type': 'application/json'} : {})}; }
 
   async json(method, path, body = null) { return (await this.ask(method, path, body)).json(); }
 
@@ -55,8 +57,8 @@ class Door {
   async example(number) { return (await this.json('POST', `examples/${number}`)).cases; }
 
   /** Save what an address gives under the name that it gives. */
-  async save(path) {
-    const answer = await this.ask('GET', path), said = answer.headers.get('content-disposition') ?? '';
+  async save(method, path, body = null) {
+    const answer = await this.ask(method, path, body), said = answer.headers.get('content-disposition') ?? '';
     const link = make('a', {href: URL.createObjectURL(await answer.blob()), download: said.match(/filename="(.+?)"/)?.[1] ?? 'boxray'});
     document.body.append(link);
     link.click();

@@ -58,7 +58,7 @@ class Room {
       this.revealing, this.warning, this.thresholds, this.toolbar.sliders, this.toolbar.marking);
     this.tables = make('div', {class: 'bx-tables'});
     this.saving = make('p', {class: 'bx-saving', 'aria-live': 'polite'});
-    const save = ([name, key]) => make('button', {type: 'button', id: `download-${name}`, onclick: () => this.save(name)}, words.say(key));
+    const save = (kind) => make('button', {type: 'button', id: `download-${kind}`, onclick: () => this.save(kind)}, words.say(`viewer.save_${kind}`));
     this.downloads = make('div', {class: 'bx-tools bx-downloads', role: 'group', 'aria-label': words.say('viewer.save')},
       ...setup.downloads.map(save));
     this.result = make('section', {class: 'bx-result', hidden: true, 'aria-label': words.say('viewer.film')}, this.stage, this.tables);
@@ -275,18 +275,20 @@ class Room {
 
   // Saving
 
-  async save(name) {
-    const {row, film, words} = this, query = new URLSearchParams();
-    if (!row?.id) return;
+  async save(kind) {
+    const {row, film, words} = this, {threshold, finding} = film.state, query = new URLSearchParams();
+    if (!row?.id && kind !== 'table') return;
     this.saving.textContent = words.say('viewer.saving');
     try {
-      if (row.edits.length) await this.tell();
-      if (film.state.threshold !== null) query.set('min_score', film.state.threshold);
-      if (film.state.finding) query.set('finding', film.state.finding);
-      const [, , path, ofAll] = this.setup.downloads.find(([each]) => each === name);
-      const ids = this.list.ordered(false).filter((each) => each.id && !STILL.includes(each.status)).map((each) => each.id);
-      if (ofAll) for (const id of ids) query.append('case', id);
-      await this.list.again(row, () => this.door.save(`${path.replace('{id}', row.id)}?${query}`));
+      if (kind === 'table') {
+        const cases = this.list.ordered(false).filter((each) => each.said).map((each) => each.id);
+        await patient(() => this.door.save('POST', 'files/table', JSON.stringify({cases, min_score: threshold})));
+      } else {
+        if (row.edits.length) await this.tell();
+        if (threshold !== null) query.set('min_score', threshold);
+        if (finding) query.set('finding', finding);
+        await this.list.again(row, () => this.door.save('GET', `cases/${row.id}/files/${kind}?${query}`));
+      }
       this.saving.textContent = words.say('viewer.saved');
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -304,8 +306,10 @@ class Room {
     this.drop.classList.toggle('bx-small', row !== null);
     this.refusal.replaceChildren(...(row && ['refused', 'failed'].includes(row.status) ? [refusalOf(row, this.words)] : []));
     this.downloads.hidden = !row;
-    for (const button of this.downloads.children)
-      button.disabled = !row?.id || (row.status !== 'read' && !['download-reading', 'download-table'].includes(button.id));
+    for (const button of this.downloads.children) {
+      const kind = button.id.replace('download-', '');
+      button.disabled = kind !== 'table' && !row?.said?.kinds.includes(kind);
+    }
     if (row?.status === 'read') this.renderFilm();
   }
 
