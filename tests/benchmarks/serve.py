@@ -82,11 +82,10 @@ def main() -> int:
     paths = [path for folder in asked.films for path in sorted(folder.rglob("*.dcm"))] or examples()
     paths = _those_read(paths)
     films = [path.read_bytes() for path in paths]
+    mb = sum(map(len, films)) / len(films) / 1e6
     print(
-        f"{len(films)} films, {sum(map(len, films)) / len(films) / 1e6:.2f} MB each; {os.cpu_count()} cores; load",
-        end=" ",
+        f"{len(films)} films, {mb:.2f} MB each; {os.cpu_count()} cores; load {os.getloadavg()[0]:.1f} before we began"
     )
-    print(f"{os.getloadavg()[0]:.1f} before we began")
     before = readings_a_second(paths, asked.read_seconds)
     with _server() as (address, pid):
         answers, memory, lasted = _loaded(asked.clients, asked.seconds, address, pid, films)
@@ -172,10 +171,8 @@ def _tell(
     if len(answers.seconds) > 1:
         p95 = quantiles(answers.seconds, n=20)[-1]
         print(f"latency of a reading: median {median(answers.seconds):.2f} s, p95 {p95:.2f} s")
-    print(
-        "memory of the server and its children, MB:",
-        " ".join(f"{mb:.0f}" for _, mb in memory[:: max(1, len(memory) // 12)]),
-    )
+    seen = " ".join(f"{mb:.0f}" for _, mb in memory[:: max(1, len(memory) // 12)])
+    print("memory of the server and its children, MB:", seen)
     settled = [mb for second, mb in memory if second > SETTLED_S]
     kept = [("no error but 503", not answers.faults), (f"throughput >= {LEAST_SHARE:.0%}", share >= LEAST_SHARE)]
     if len(settled) >= 4:
@@ -199,11 +196,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=300.0, help="of load")
     parser.add_argument("--read-seconds", type=float, default=30.0, help="of `boxray read`, before and after")
-    parser.add_argument(
-        "--films", type=Path, nargs="*", default=[], help="folders of DICOM files; default: the examples"
-    )
+    parser.add_argument("--films", type=Path, nargs="*", default=[], help="folders of DICOM files; none: examples")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it lasts, and may go into a file
     sys.exit(main())

@@ -6,6 +6,7 @@ import pytest
 
 from boxray.cli import serve
 from boxray.cli.main import main
+from boxray.core.errors import ModelError
 
 TOKEN = "0123456789abcdef"
 
@@ -71,3 +72,14 @@ def test_the_models_are_those_that_are_asked_for(monkeypatch):
 
     alone, rush = {"detector": "yolov8n"}, {"many": True, "detector": "yolov8n"}
     assert asked == [("onnxruntime", alone), ("onnxruntime", rush)]
+
+
+@pytest.mark.parametrize("door", ["app", "rest"])
+def test_weights_that_cannot_be_trusted_are_refused_as_a_configuration_e5(door, monkeypatch, capsys):
+    def reader(*_, **__):
+        raise ModelError("the label spaces differ: edema is missing")
+
+    monkeypatch.setattr("boxray.serve.service.released_reader", reader)
+
+    assert leave("serve", door) == 78
+    assert "edema is missing" in capsys.readouterr().err

@@ -1,7 +1,8 @@
-"""The container's files: what can be held without building them. Whoever changes one is told here what it has to keep."""
+"""The container's files: what can be held without building them."""
 
 import inspect
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,8 +14,15 @@ import pytest
 import yaml
 
 from boxray.cli.main import main
+from boxray.core.errors import CODES
+from boxray.imaging.child import Limits
+from boxray.imaging.limits import MAX_FILE_BYTES, MAX_PIXELS
 from boxray.serve import server
 from boxray.serve.app import quiet_environment
+from boxray.serve.problems import REQUEST_CODES, status_of
+from boxray.serve.rest.body import MOST_FILES, Receiving
+from boxray.serve.service import Capacity
+from serve.rest_room import Room
 from serve.test_nginx import NGINX
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +80,16 @@ def test_what_is_installed_is_the_base_at_tested_versions_without_torch(steps):
     assert install.endswith("--constraint constraints.txt .")
     assert "[" not in install
     assert not [each for each in base if re.match(r"torch|ultralytics|nvidia|onnxruntime-gpu", each)]
+
+
+def test_every_library_that_is_asked_for_has_one_tested_version_e8():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *(each for extra in project["optional-dependencies"].values() for each in extra)]
+    names = {re.match(r"[A-Za-z0-9._-]+", each)[0].lower().replace("_", "-") for each in asked} - {"boxray"}
+    pinned = re.findall(r"^([A-Za-z0-9._-]+)==[\w.+!-]+", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+
+    assert names - {each.lower().replace("_", "-") for each in pinned} == set()
+    assert len(pinned) == len(set(pinned))
 
 
 def ignored(path):
@@ -157,8 +175,6 @@ def test_the_image_sets_what_the_app_would_set(steps, monkeypatch):
     quiet_environment()
     said = dict(each.split("=", 1) for each in values(last_stage(steps), "ENV")[0].split())
 
-    import os
-
     for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
         assert said[name] == os.environ[name]
     assert said["OPENVINO_TELEMETRY"] == "0"
@@ -203,6 +219,34 @@ def test_nginx_takes_the_site_as_it_stands_but_for_its_certificate_and_its_peer(
     config = tmp_path / "nginx.conf"
     config.write_text(f"pid {tmp_path}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{site}\n}}\n")
 
-    done = subprocess.run([NGINX, "-t", "-p", str(tmp_path), "-c", str(config)], capture_output=True, text=True)
+    command = [NGINX, "-t", "-p", str(tmp_path), "-c", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_said_of_codes_is_true_and_every_code_of_a_request_or_the_service_is_spoken_of():
+    text = (DEPLOY / "README.md").read_text()
+    rows = re.findall(r"^\| ((?:`[a-z_.]+`(?:, )?)+) \| (\d{3}) \|", text, re.MULTILINE)
+    spoken = {code: int(status) for codes, status in rows for code in re.findall(r"`([a-z_.]+)`", codes)}
+    ours = {name for name in CODES if name.startswith("service.")} | set(REQUEST_CODES)
+
+    assert {code: status_of(code)[0] for code in spoken} == spoken
+    assert ours <= spoken.keys()
+
+
+def test_what_is_said_of_limits_and_metrics_is_true():
+    text = (DEPLOY / "README.md").read_text()
+    room = Room()
+    metrics = room.service.metrics.text(room.service.gauges | room.readings.gauges)
+    counted = set(re.findall(r"^# TYPE (\w+)", metrics, re.MULTILINE))
+    capacity = Capacity()
+
+    assert set(re.findall(r"`(boxray_[a-z_]+)[{`]", text)) == counted
+    assert f"| {MAX_FILE_BYTES // 2**20} MiB, {MAX_PIXELS // 10**6} megapixels |" in text
+    assert f"| {MOST_FILES} files |" in text
+    assert f"| {capacity.places}, {capacity.waiting_bytes // 2**20} MiB |" in text
+    assert f"| {capacity.deadline_s:g} s |" in text
+    assert f"| {Receiving().most_bytes // 2**20} MiB |" in text
+    limits = Limits()
+    assert f"| {limits.cpu_s} s of CPU, {limits.wall_s:g} s, {limits.memory_bytes / 1e9:g} GB |" in text

@@ -185,6 +185,10 @@ def test_a_body_that_calls_itself_something_else_is_not_taken(door, kind):
             "multipart/form-data; boundary=x",
             b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\nfield\r\n--x--\r\n',
         ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\nf\r\n' * 10_000 + b"--x--\r\n",
+        ),
     ],
 )
 def test_a_form_that_is_none_is_malformed(door, content_type, content):

@@ -90,6 +90,6 @@ def _where(
 
 
 def _service(engine: EngineName, detector: str | None) -> Any:
-    from boxray.serve.service import released_service
+    from boxray.serve.server import released_or_refused
 
-    return released_service(engine, detector=detector)
+    return released_or_refused(engine, detector)

@@ -24,7 +24,7 @@ from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.boxes import Box
 from boxray.core.errors import DataError, InputError, Outcome
 from boxray.core.protocols import Gate
-from boxray.core.reading import SCHEMA, Detection, Reading, SaliencyMap
+from boxray.core.reading import SCHEMA, Detection, SaliencyMap
 from boxray.data.manifest import Manifest
 from boxray.detection.detect import EVERYTHING, YoloDetector
 from boxray.localization.reader import Reader

@@ -137,9 +137,7 @@ def _tell_problems(app: FastAPI, service: Service) -> None:
     async def of_the_router(request: Request, error: HTTPException) -> Response:
         said = answer(Problem(_STATUS_CODES.get(error.status_code, "request.malformed")))
         if error.status_code == 405:
-            said.headers["allow"] = ", ".join(
-                _methods(app, request.scope["path"].removeprefix(request.scope.get("root_path", "")))
-            )
+            said.headers["allow"] = ", ".join(_methods(app, request.scope))
         return said
 
     @app.exception_handler(RequestValidationError)
@@ -152,8 +150,9 @@ def _tell_problems(app: FastAPI, service: Service) -> None:
         return Response(status_code=400)  # nobody is there to see it
 
 
-def _methods(app: FastAPI, path: str) -> list[str]:
+def _methods(app: FastAPI, scope: Any) -> list[str]:
     """Those of all routes at an address; Starlette's own word names those of the first alone."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
     routes = (route for route in app.routes if isinstance(route, Route) and route.path_regex.match(path))
     return sorted({method for route in routes for method in route.methods or ()})
 
