@@ -34,6 +34,7 @@ def served(tmp_path_factory):
         finally:
             server.terminate()
             assert server.wait(120) == 143
+            assert reading_room.OUTSIDE not in log.read_text()  # whatever the tests did to it
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ class Served:
         return self.log.read_text().count("read id=")
 
 
-def serve_fixed_models(example: Path) -> None:
+def serve_fixed_models(example: Path, root_path: str = "") -> None:
     """What the server's process does: fixed models, the real decoder, and a Pillow that opens nothing."""
     import PIL.Image
 
@@ -65,8 +65,29 @@ def serve_fixed_models(example: Path) -> None:
         raise AssertionError("Pillow was asked to open a file")
 
     PIL.Image.open = refuse
+    tell_who_is_asked()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    launch(Service(fixed_reader()), [example], port=0, source="https://example.org/source")
+    where = {"source": "https://example.org/source", "root_path": root_path, "comparisons": example.parent / "compare"}
+    launch(Service(fixed_reader()), [example], port=0, **where)
+
+
+OUTSIDE = "asked outside:"
+
+
+def tell_who_is_asked() -> None:
+    """From now on this process logs each host beside this machine that it looks up or connects to."""
+
+    def tell(event, arguments):
+        if event == "socket.getaddrinfo":
+            host = arguments[0]
+        elif event in {"socket.connect", "socket.sendto"} and isinstance(arguments[1], tuple):
+            host = arguments[1][0]
+        else:
+            return
+        if host not in {None, "", "localhost", "127.0.0.1", "::1"}:
+            print(OUTSIDE, host, file=sys.stderr, flush=True)
+
+    sys.addaudithook(tell)
 
 
 def a_chest_png() -> bytes:
@@ -146,4 +167,4 @@ def downloaded(page, button: str) -> bytes:
 
 
 if __name__ == "__main__":
-    serve_fixed_models(Path(sys.argv[1]))
+    serve_fixed_models(Path(sys.argv[1]), *sys.argv[2:])

@@ -11,7 +11,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 import boxray
-from boxray.cli import classification, compare, data, demo, detection, doctor, read, serve
+from boxray.cli import classification, compare, data, demo, detection, doctor, read, review, serve
 from boxray.cli.exits import Exit
 from boxray.core.errors import BoxrayError, InputError, RecipeError
 from boxray.core.reading import DISCLAIMER
@@ -43,6 +43,7 @@ app.command("doctor")(_leaving(doctor.doctor))
 app.add_typer(data.app, name="data")
 app.add_typer(detection.app, name="detection")
 app.add_typer(classification.app, name="classification")
+app.add_typer(review.app, name="review")
 app.add_typer(serve.app, name="serve")
 
 

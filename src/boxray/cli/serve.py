@@ -25,9 +25,6 @@ Compare = Annotated[
     Path | None,
     typer.Option(help="Folder of `boxray compare` for the page Compare; default: the newest in runs/compare."),
 ]
-Many = Annotated[
-    bool, typer.Option("--many", help="Each core reads a radiograph of its own: more in an hour, each one slower.")
-]
 
 
 @app.command("app")
@@ -39,7 +36,6 @@ def both_doors(
     token_file: TokenFile = None,
     source: Source = None,
     engine: Engine = "openvino",
-    many: Many = False,
     detector: DetectorChoice = None,
     compare: Compare = None,
 ) -> None:
@@ -48,7 +44,7 @@ def both_doors(
     from boxray.serve.app import launch
 
     where = _where(address, port, host, root_path, token_file, source)
-    launch(_service(engine, many, detector), examples(), comparisons=compare, **where)
+    launch(_service(engine, detector), examples(), comparisons=compare, **where)
 
 
 @app.command("rest")
@@ -60,14 +56,13 @@ def rest_alone(
     token_file: TokenFile = None,
     source: Source = None,
     engine: Engine = "openvino",
-    many: Many = False,
     detector: DetectorChoice = None,
 ) -> None:
     """Open REST alone, without the app: GET /v1/openapi.json says what there is."""
     from boxray.serve.rest.launch import launch_rest
 
     where = _where(address, port, host, root_path, token_file, source)
-    launch_rest(_service(engine, many, detector), **where)
+    launch_rest(_service(engine, detector), **where)
 
 
 @app.callback(invoke_without_command=True)
@@ -94,8 +89,7 @@ def _where(
     }
 
 
-def _service(engine: EngineName, many: bool, detector: str | None) -> Any:
-    from boxray.localization.reader import released_reader
-    from boxray.serve.service import Service
+def _service(engine: EngineName, detector: str | None) -> Any:
+    from boxray.serve.server import released_or_refused
 
-    return Service(released_reader(engine, many=many, detector=detector))
+    return released_or_refused(engine, detector)

@@ -32,6 +32,10 @@ LABEL_SEPARATOR = "|"
 """Between the raw labels of one fused box, as NIH's own tables join theirs; raw labels may hold blanks."""
 
 
+FUSE_IOU = 0.4
+"""Overlap from which boxes of two readers are one, as in VinDr-CXR's own comparisons."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fused:
     """The consensus of all readers of one image on one finding."""
@@ -46,7 +50,7 @@ class Fused:
     """Shape ``(N,)``: for each box given, the row of `boxes_xyxy` that it went into."""
 
 
-def fuse(boxes_xyxy: FloatArray | IntArray, readers: Sequence[str], n_readers: int, iou: float = 0.4) -> Fused:
+def fuse(boxes_xyxy: FloatArray | IntArray, readers: Sequence[str], n_readers: int, iou: float = FUSE_IOU) -> Fused:
     """Weighted box fusion of one finding in one image, every reader's box of equal weight.
 
     The paper goes through the boxes by falling score. Annotations carry none, so the two that overlap most are fused
@@ -89,7 +93,9 @@ def fuse(boxes_xyxy: FloatArray | IntArray, readers: Sequence[str], n_readers: i
     return Fused(means_xyxy, votes, votes / max(n_readers, 1), cluster)
 
 
-def fuse_table(boxes: pd.DataFrame, readers_per_image: Mapping[str, int] | pd.Series, iou: float = 0.4) -> pd.DataFrame:
+def fuse_table(
+    boxes: pd.DataFrame, readers_per_image: Mapping[str, int] | pd.Series, iou: float = FUSE_IOU
+) -> pd.DataFrame:
     """The consensus of a whole table: `fuse` for each finding of each image.
 
     Args:

@@ -29,8 +29,9 @@ from boxray.serve.pages.model import licences_of, model_page
 from boxray.serve.pages.read import read_page
 from boxray.serve.rest.app import build_rest, sweeping
 from boxray.serve.rest.kept import Readings
-from boxray.serve.server import end_on_sigterm, guarded, require_safe, serve
+from boxray.serve.server import end_on_sigterm, guarded, released_or_refused, require_safe, serve
 from boxray.serve.service import Service
+from boxray.serve.taming import OnlyWhatThePageAsks, tame_gradio
 from boxray.serve.viewer import viewer_style
 from boxray.serve.words import LANGUAGES, Spoken, Words, browser_words, language_of, words_in
 
@@ -144,8 +145,9 @@ def mounted(app: "gr.Blocks", lifespan: Any, texts: Mapping[str, Mapping[str, st
 
     app.queue(default_concurrency_limit=_SESSIONS)  # who waits, and how long, is the service's business
     app.state_session_capacity = _SESSIONS
+    tame_gradio(app)
     parent = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    return gr.mount_gradio_app(
+    page = gr.mount_gradio_app(
         parent,
         app,
         path="/",
@@ -168,6 +170,7 @@ def mounted(app: "gr.Blocks", lifespan: Any, texts: Mapping[str, Mapping[str, st
         js="() => document.body.classList.add('dark')",
         i18n=gr.I18n(**texts),
     )
+    return OnlyWhatThePageAsks(page)
 
 
 class Doors:
@@ -191,9 +194,7 @@ def main(examples: Sequence[Path] = (), *, detector: str | None = None, **where:
         detector: Names other weights than the default ones.
         **where: As for `launch`.
     """
-    from boxray.localization.reader import released_reader
-
-    launch(Service(released_reader(detector=detector)), examples, **where)
+    launch(released_or_refused(detector=detector), examples, **where)
 
 
 def _texts(source: str, licences: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -246,5 +247,9 @@ body.dark, body.dark .gradio-container { background: #111; color: #ececec; }
   padding: 2px 8px; min-height: 28px; font-size: 14px; cursor: pointer; }
 .bx-languages button[aria-pressed=true] { background: #111; color: #ffc400; }
 .bx-languages button:focus-visible { outline: 3px solid #111; outline-offset: 1px; }
+@media (max-width: 640px) {
+  .bx-banner { font-size: 13px; padding: 6px 14px; }
+  #pages .tab-container button { padding: 6px 7px; font-size: 14px; }
+}
 #source a { color: #8fb7d9; }
 """

@@ -182,6 +182,7 @@ def smaller(saliency: SaliencyMap) -> SaliencyMap:
         return saliency
     height, width = values.shape
     size_wh = max(1, round(width * ratio)), max(1, round(height * ratio))
-    small = np.asarray(cv2.resize(values, size_wh, interpolation=cv2.INTER_AREA), dtype=np.float32)
+    # Between the cells lies interpolation already, so points of it will do: an area's mean takes 30 times as long.
+    small = np.asarray(cv2.resize(values, size_wh, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
     peak = float(small.max())
     return SaliencyMap(saliency.finding, small * np.float32(values.max() / peak) if peak > 0 else small)
