@@ -11,7 +11,7 @@ from boxray.core.arrays import FloatArray
 from boxray.core.reading import SaliencyMap
 
 _LEVEL = 1
-"""Of zlib: neighbours' differences are small already, and a higher level costs ten times the time for a tenth less."""
+"""Of zlib: the fastest, as somebody waits for it."""
 
 _LENGTH_BYTES = 4
 
@@ -22,9 +22,9 @@ HIGHEST = 65535
 def packed_pixels(pixels: FloatArray) -> bytes:
     """A radiograph of shape ``(H, W)``, float in [0, 1], at 16 bits: every value of a 16-bit file has its own.
 
-    Each row is told as differences from its left neighbour (modulo 65536, the first from 0). Their high bytes are nearly
-    all alike and are deflated (zlib); their low bytes are noise, which no packing makes smaller, and stand as they are
-    behind them: 4 bytes little-endian that say how long the high ones are, these, the low ones.
+    Each row is told as differences from its left neighbour (modulo 65536, the first from 0). Their high bytes are
+    nearly all alike and are deflated (zlib); their low bytes are noise, which no packing makes smaller, and stand as
+    they are behind them: 4 bytes little-endian that say how long the high ones are, these, the low ones.
     """
     grey = np.round(pixels * HIGHEST).astype(np.uint16)
     steps = np.diff(grey, axis=1, prepend=np.uint16(0))  # unsigned: wraps round, and so does the way back

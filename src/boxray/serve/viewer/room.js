@@ -396,7 +396,8 @@ class Room {
     return make('li', {'data-row': row.key, class: `bx-is-${row.status}`},
       make('button', {type: 'button', class: 'bx-row', 'aria-current': row === this.row ? 'true' : null},
         make('b', {}, row.name), make('span', {class: 'bx-quiet'}, state)),
-      make('button', {type: 'button', class: 'bx-away', 'data-act': 'drop', 'aria-label': words.say('viewer.drop_row', {name: row.name})}, '×'));
+      make('button', {type: 'button', class: 'bx-away', 'data-act': 'drop', 'aria-label': words.say('viewer.drop_row', {name: row.name})},
+        make('span', {'aria-hidden': 'true'}, '×')));
   }
 }
 
