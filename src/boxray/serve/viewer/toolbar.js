@@ -83,7 +83,7 @@ class Toolbar {
     value('swipe', state.swipe);
     const same = (one) => one.level === state.window.level && one.width === state.window.width;
     value('preset', Object.keys(film.windows ?? {}).find((name) => same(film.windows[name])) ?? '');
-    this.find('[data-set=finding]').closest('label').hidden = state.layout === 'boxes';
+    this.find('[data-set=finding]').closest('label').hidden = state.layout === 'boxes' || !state.revealed;  // it would tell what leads
     this.find('[data-set=swipe]').closest('label').hidden = state.layout !== 'swipe';
     const own = selected?.key !== undefined;
     for (const [act, off] of Object.entries({accept: !selected || own, reject: !selected || own, change: !selected || own, remove: !own}))
