@@ -129,7 +129,7 @@ def test_a_file_that_is_no_film_comes_back_in_no_form_and_its_name_leads_nowhere
     ]
 
     read = app.post(f"desk/cases/{taken['id']}/reading", headers=key)
-    others = [app.get(f"desk/cases/{taken['id']}/{what}", headers=key) for what in ("pixels", "maps", "overlay.png")]
+    others = [app.get(f"desk/cases/{taken['id']}/{what}", headers=key) for what in ("pixels", "maps", "files/overlay")]
 
     assert read.json()["reading"]["code"] == "input.not_supported"
     assert sorted(served.log.parent.rglob("*")) == before
@@ -188,7 +188,7 @@ def test_of_a_patient_nothing_stays_in_log_metrics_or_on_the_disk_f16_f17(app, s
     key = {"x-boxray-desk": secrets.token_hex(16)}
     taken = app.post("desk/files", files={"file": (f"{CANARY}.dcm", whole()["raw"])}, headers=key).json()["cases"][0]
     read = app.post(f"desk/cases/{taken['id']}/reading", headers=key).json()["reading"]
-    app.get(f"desk/cases/{taken['id']}/overlay.png", headers=key)
+    app.get(f"desk/cases/{taken['id']}/files/overlay", headers=key)
     metrics = app.get("metrics").text
 
     left = [path for path in served.log.parent.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]

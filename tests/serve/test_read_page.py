@@ -176,6 +176,38 @@ def test_the_wheel_enlarges_and_dragging_moves_the_film(page):
     assert state_of(page, "view.x") > before
 
 
+def test_two_fingers_enlarge_the_film_and_one_moves_it(served, browser):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(served.url)
+    page.wait_for_selector(".bx-files", state="attached")
+    open_chest(page)
+    page.locator(".bx-canvas").scroll_into_view_if_needed()
+    frame = page.locator(".bx-canvas").bounding_box()
+    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    fingers = context.new_cdp_session(page)
+
+    def touch(what, *places):
+        points = [{"x": x + right, "y": y + down, "id": number} for number, (right, down) in enumerate(places)]
+        fingers.send("Input.dispatchTouchEvent", {"type": what, "touchPoints": points})
+
+    touch("touchStart", (-30, 0))
+    touch("touchStart", (-30, 0), (30, 0))
+    for apart in (40, 50, 60, 75, 90):
+        touch("touchMove", (-apart, 0), (apart, 0))
+    touch("touchEnd")
+    zoom, middle = state_of(page, "view.zoom"), state_of(page, "view.x")
+    touch("touchStart", (0, 0))
+    for moved in (10, 20, 30, 40):
+        touch("touchMove", (moved, 0))
+    touch("touchEnd")
+
+    assert zoom == pytest.approx(3, rel=0.1)
+    assert state_of(page, "view.x") < middle
+    context.close()
+
+
 def test_boxes_are_hidden_until_asked_for_where_somebody_reads_first(page):
     page.set_viewport_size({"width": 1400, "height": 900})
     page.evaluate("document.querySelector('.bx-room').parentElement.boxray.setReadFirst(true)")
