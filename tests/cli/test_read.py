@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import jsonschema
 import numpy as np
+import pydicom
 import pytest
 
 import boxray.core
@@ -133,3 +134,17 @@ def test_a_detector_that_nobody_released_is_refused_with_the_names_of_those_ther
 
 def test_a_detector_is_not_named_where_none_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert read(write_chest(tmp_path / "a.png"), "--detector", "yolov8n", "--only", "classifier") == 2
+
+
+def test_objects_are_written_of_dicom_files_that_gave_boxes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("highdicom", reason="the extra [pacs] is not installed")
+    film = next(path for path in examples() if path.stem == "tuberculosis")
+
+    read(film, write_chest(tmp_path / "a.png"), "--sr", tmp_path / "objects", "--json")
+
+    said = readings(capsys)[0]
+    written = sorted((tmp_path / "objects").iterdir())
+    assert [path.name for path in written] == ["0001-tuberculosis.gsps.dcm", "0001-tuberculosis.sr.dcm"]
+    state, report = map(pydicom.dcmread, written)
+    assert len(state.GraphicAnnotationSequence[0].GraphicObjectSequence) == len(said["detections"])
+    assert report.StudyInstanceUID == pydicom.dcmread(film).StudyInstanceUID

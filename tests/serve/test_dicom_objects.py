@@ -17,6 +17,7 @@ from boxray.data.card import load_label_space
 from boxray.serve.dicom import header_of, presentation_state, structured_report
 from boxray.serve.dicom.source import uid_of
 from serve.reading_room import a_chest_png
+from serve.rest_room import DICOM, Room
 
 hd_sr = pytest.importorskip("highdicom.sr", reason="the extra [pacs] is not installed")
 
@@ -274,3 +275,36 @@ def test_dicom3tools_finds_no_error(write, found, header, tmp_path):
     done = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True, check=False)
 
     assert [line for line in done.stderr.splitlines() if line.startswith("Error")] == []
+
+
+def test_of_the_header_only_what_objects_repeat_is_kept():
+    data = pydicom.dcmread(BytesIO(a_radiograph(EncapsulatedDocument=bytes(2_000_000))))
+    data.private_block(0x0011, "SOMEBODY", create=True).add_new(1, "LO", "a note")
+    file = BytesIO()
+    data.save_as(file)
+
+    kept = header_of(file.getvalue())
+
+    assert kept.PatientID == "P 17"
+    assert "EncapsulatedDocument" not in kept
+    assert not any(element.tag.is_private for element in kept)
+
+
+def test_rest_gives_both_objects_of_a_dicom_file_and_none_of_a_picture():
+    with Room().served() as door:
+        made = door.post("/v1/readings", content=a_radiograph(Rows=300, Columns=280), headers=DICOM)
+        place = made.headers["location"]
+        report, state = (door.get(f"{place}/{name}.dcm") for name in ("sr", "gsps"))
+        other = door.post("/v1/readings", content=a_chest_png(), headers={"content-type": "image/png"})
+        none = door.get(f"{other.headers['location']}/sr.dcm")
+        wrong = door.post("/v1/readings", content=a_radiograph(), headers=DICOM)
+        refused = door.get(f"{wrong.headers['location']}/gsps.dcm")
+
+    found = made.json()["detections"]
+    assert report.headers["content-type"] == state.headers["content-type"] == "application/dicom"
+    groups = hd_sr.srread(BytesIO(report.content)).content.get_planar_roi_measurement_groups()
+    boxes = [(*group.roi.value.min(0), *group.roi.value.max(0)) for group in groups]
+    assert np.allclose(boxes, [each["box_xyxy"] for each in found])
+    assert len(read_back(state.content).GraphicAnnotationSequence[0].GraphicObjectSequence) == len(found) == 2
+    assert (none.status_code, none.json()["code"]) == (404, "request.not_found")
+    assert (refused.status_code, refused.json()["code"]) == (422, "dicom.malformed")

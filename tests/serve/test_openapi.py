@@ -56,6 +56,8 @@ def test_it_is_openapi_3_1_and_names_every_address_of_the_door(described):
         "get /v1/readings/{reading_id}",
         "delete /v1/readings/{reading_id}",
         "get /v1/readings/{reading_id}/overlay.png",
+        "get /v1/readings/{reading_id}/sr.dcm",
+        "get /v1/readings/{reading_id}/gsps.dcm",
         "get /v1/readings/{reading_id}/maps/{finding}.png",
         "get /v1/model",
         "get /v1/source",
@@ -63,7 +65,7 @@ def test_it_is_openapi_3_1_and_names_every_address_of_the_door(described):
         "get /health/ready",
         "get /metrics",
     }
-    assert len({operation["operationId"] for _, operation in operations(described)}) == 10
+    assert len({operation["operationId"] for _, operation in operations(described)}) == 12
 
 
 def test_every_reference_leads_somewhere(described):

@@ -11,9 +11,10 @@ from typing import IO, Annotated, Literal
 import typer
 
 from boxray.cli.exits import Exit
-from boxray.cli.show import line_of, progress_bar, steps
+from boxray.cli.show import PEOPLE, line_of, progress_bar, steps
 from boxray.core.ahead import in_order
 from boxray.core.errors import InputError, Outcome
+from boxray.core.findings import LabelSpace
 from boxray.core.reading import Reading
 from boxray.engines import EngineName
 from boxray.imaging.children import DecodingChildren
@@ -21,6 +22,7 @@ from boxray.imaging.draw import encode_png
 from boxray.imaging.read import read_radiograph
 from boxray.localization.overlay import overlay
 from boxray.localization.reader import Reader, released_reader
+from boxray.serve.dicom import header_of, presentation_state, require_writer, structured_report
 
 DetectorChoice = Annotated[
     str | None,
@@ -43,6 +45,9 @@ def read(
     ] = None,
     engine: Annotated[EngineName, typer.Option(help="What runs the networks.")] = "openvino",
     detector: DetectorChoice = None,
+    sr: Annotated[
+        Path | None, typer.Option(help="Write DICOM SR and GSPS of each DICOM file here (extra [pacs]).")
+    ] = None,
     scope_check: Annotated[
         bool, typer.Option("--scope-check/--no-scope-check", help="Refuse what is no frontal chest radiograph.")
     ] = True,
@@ -53,8 +58,11 @@ def read(
     paths = list(expand(files))
     reader = released_reader(engine, only, many=len(paths) >= MANY, detector=detector, scope_check=scope_check)
     not_read = 0
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+    for folder in (out, sr):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    if sr is not None:
+        require_writer()
     with (
         progress_bar("reading", len(paths)) as progress,
         _record(out) as record,
@@ -64,7 +72,10 @@ def read(
         def read_numbered(numbered: tuple[int, Path]) -> Reading:
             number, path = numbered
             picture = out and out / f"{number:04d}-{path.stem}.png"
-            return read_one(reader, path, min_score, picture, children)
+            reading = read_one(reader, path, min_score, picture, children)
+            if sr is not None:
+                write_objects(sr / f"{number:04d}-{path.stem}", path, reading, reader.label_space)
+            return reading
 
         for reading in in_order(read_numbered, enumerate(paths, start=1), threads=reader.threads):
             not_read += reading.status is not Outcome.RESULT
@@ -104,6 +115,26 @@ def read_one(
     reading = reader.read_radiograph(rad, str(path), min_score=min_score)
     picture.write_bytes(encode_png(overlay(rad, reading, reader.label_space)))
     return reading
+
+
+def write_objects(begin: Path, path: Path, reading: Reading, label_space: LabelSpace) -> None:
+    """Write report and presentation state of a DICOM file that gave a result; of all others nothing, with a word.
+
+    Args:
+        begin: Of the objects' paths; ``.sr.dcm`` and ``.gsps.dcm`` are added.
+        path: Of the radiograph.
+        reading: Of it.
+        label_space: Names and codes of the findings.
+    """
+    header = header_of(path.read_bytes()) if reading.status is Outcome.RESULT else None
+    if header is None or "detector" not in reading.models:
+        PEOPLE.print(f"no object of {path.name}: it gave no boxes, or is no DICOM file with its UIDs", markup=False)
+        return
+    try:
+        for ending, write in ((".sr.dcm", structured_report), (".gsps.dcm", presentation_state)):
+            begin.with_name(begin.name + ending).write_bytes(write(header, reading, label_space))
+    except InputError as error:
+        PEOPLE.print(f"no object of {path.name}: {error.reason}", markup=False)
 
 
 @contextmanager

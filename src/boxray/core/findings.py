@@ -37,7 +37,7 @@ class Finding:
     colour: str
     """``#RRGGBB``."""
     code: tuple[str, str, str] | None = None
-    """DICOM code (value, scheme, meaning), or None where none has been checked: then no SR names it."""
+    """DICOM code (value, scheme, meaning), or None where none has been checked: then an SR has words alone."""
     stands_for: tuple[str, ...] = ()
     """Findings of the cards that count as this one, such as mass and nodule for ``lung_cancer``; empty: only itself."""
 

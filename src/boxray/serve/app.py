@@ -75,9 +75,9 @@ def build_app(desk: Desk, comparisons: Path = COMPARISONS) -> "gr.Blocks":
             with gr.Tab(say("tab.read"), id="read"):
                 read_page(desk)
             with gr.Tab(say("tab.compare"), id="compare") as tab:
-                compare_page(tab, service.label_space, comparisons, language)
+                compare_page(tab, say, service.label_space, comparisons, language)
             with gr.Tab(say("tab.model"), id="model") as tab:
-                model_page(tab, service.models, language)
+                model_page(tab, say, service.models, language)
             with gr.Tab(say("tab.about"), id="about"):
                 about_page(say)
         gr.HTML(say("html.foot"), elem_id="source")

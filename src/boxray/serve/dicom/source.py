@@ -29,6 +29,7 @@ _MAY_BE_EMPTY: Final = (
 )
 """Must be there and may be empty (type 2 in PS3.3 C.7.1.1 and C.7.2.1)."""
 
+_LONGEST: Final = 1_000_000
 _SEXES: Final = {None, "", "M", "F", "O"}
 """Of the standard; `written` puts others back."""
 
@@ -49,7 +50,9 @@ def require_writer() -> None:
 
 
 def header_of(data: bytes) -> Dataset | None:
-    """The header of a DICOM file, without its pixels, if an object can refer to it; None of all other files.
+    """The header of a DICOM file, if an object can refer to it; None of all other files.
+
+    Pixels are left out, and with them private attributes and those of more than 1 MB: no object repeats them.
 
     Args:
         data: What was uploaded and read: `boxray.imaging.read` has judged it before.
@@ -58,6 +61,9 @@ def header_of(data: bytes) -> Dataset | None:
         if sniff(data) is not Kind.DICOM:
             return None
         header = dcmread(BytesIO(data), stop_before_pixels=True, force=True)
+        for tag in list(header.keys()):
+            if tag.is_private or getattr(header.get_item(tag), "length", 0) > _LONGEST:
+                del header[tag]
         return header if all(header.get(name) for name in _REQUIRED) else None
     except Exception:  # noqa: BLE001 - pydicom raises what it likes; such a file gets no object
         return None

@@ -5,7 +5,7 @@ The figures come from its `summary.json` and are told in the reader's language; 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -42,18 +42,21 @@ _MOST_CURVES: Final = 6
 _PICTURE: Final = "data:image/jpeg;base64,"
 
 
-def compare_page(tab: "gr.Tab", label_space: LabelSpace, folder: Path, language: "gr.State") -> None:
+def compare_page(
+    tab: "gr.Tab", say: Callable[[str], Any], label_space: LabelSpace, folder: Path, language: "gr.State"
+) -> None:
     """Lay out the page; it is filled when its tab is opened, so that a new comparison is seen.
 
     Args:
         tab: In which it stands.
+        say: Key of a text -> what a component shows.
         label_space: Names of the findings.
         folder: A comparison, or a folder with several, of which the newest is shown.
         language: Of the session.
     """
     import gradio as gr
 
-    whole = gr.HTML("", elem_id="compare", elem_classes="bx-page")
+    whole = gr.HTML(say("page.loading"), elem_id="compare", elem_classes="bx-page")
     finding = gr.Radio([], label="", visible=False, elem_id="compare-finding")
     part = gr.HTML("", elem_id="compare-part", elem_classes="bx-page")
 

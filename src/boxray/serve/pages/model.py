@@ -1,6 +1,6 @@
 """The page *Model*: the cards of the weights that speak here, and what they do not answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,18 +20,21 @@ JOBS: Final[Mapping[str, str]] = {"detector": "detection", "classifier": "classi
 _LIMITS: Final = ("few", "hospital", "score", "map", "labels")
 
 
-def model_page(tab: "gr.Tab", models: Mapping[str, ModelIdentity], language: "gr.State") -> None:
+def model_page(
+    tab: "gr.Tab", say: Callable[[str], Any], models: Mapping[str, ModelIdentity], language: "gr.State"
+) -> None:
     """Lay out the page; it is filled when its tab is opened.
 
     Args:
         tab: In which it stands.
+        say: Key of a text -> what a component shows.
         models: Role -> who speaks.
         language: Of the session.
     """
     import gradio as gr
 
     cards = {role: card_of(role, models.get(role)) for role in JOBS}
-    whole = gr.HTML("", elem_id="model", elem_classes="bx-page")
+    whole = gr.HTML(say("page.loading"), elem_id="model", elem_classes="bx-page")
     full = []
     for _, path in (found for found in cards.values() if found is not None):
         written = path.with_suffix(".md")

@@ -10,6 +10,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydicom import Dataset
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
@@ -17,12 +18,14 @@ from starlette.routing import Route
 from boxray import __version__
 from boxray.core.ahead import cores
 from boxray.core.arrays import ByteArray
-from boxray.core.errors import CODES, ModelError, Outcome
+from boxray.core.errors import CODES, InputError, ModelError, Outcome
+from boxray.core.findings import LabelSpace
 from boxray.core.reading import DISCLAIMER, Reading
 from boxray.imaging.draw import encode_png
 from boxray.localization.overlay import map_of, map_panel, overlay_on_film, with_footer
 from boxray.localization.page import source_url
 from boxray.serve import metrics
+from boxray.serve.downloads import Download, presentation_file, report_file
 from boxray.serve.guard import POLICY_OF_DATA
 from boxray.serve.problems import Problem
 from boxray.serve.rest import openapi
@@ -219,6 +222,16 @@ def _add_readings(app: FastAPI, service: Service, readings: Readings) -> None:
         _require_map(kept, finding)
         return await _png(lambda: _map(kept, service, finding), drawing)
 
+    @app.get("/v1/readings/{reading_id}/sr.dcm", tags=["objects"], **openapi.GET_OBJECT)
+    async def sr(reading_id: ReadingId) -> Response:
+        """The reading as a DICOM structured report (TID 1500) that refers to the radiograph."""
+        return await _object(report_file, _result(readings, reading_id), service, drawing)
+
+    @app.get("/v1/readings/{reading_id}/gsps.dcm", tags=["objects"], **openapi.GET_OBJECT)
+    async def gsps(reading_id: ReadingId) -> Response:
+        """The boxes as a DICOM presentation state that a viewer lays over the radiograph."""
+        return await _object(presentation_file, _result(readings, reading_id), service, drawing)
+
 
 def _add_identity(app: FastAPI, service: Service, source: str) -> None:
     space = service.label_space
@@ -365,6 +378,19 @@ def _map(kept: Kept, service: Service, finding: str) -> ByteArray:
     assert kept.film is not None, "only results are drawn"
     panel = map_panel(kept.film, kept.reading, service.label_space, finding, reference=kept.full)
     return with_footer([panel], kept.reading, service.label_space)
+
+
+async def _object(
+    write: Callable[[Dataset, Reading, LabelSpace], Download], kept: Kept, service: Service, drawing: CapacityLimiter
+) -> Response:
+    header = kept.header
+    if header is None or "detector" not in kept.reading.models:
+        raise Problem("request.not_found", "objects are made of DICOM radiographs with their UIDs, and of boxes alone")
+    try:
+        made = await to_thread.run_sync(lambda: write(header, kept.reading, service.label_space), limiter=drawing)
+    except InputError as error:
+        raise Problem(error.code.name, error.reason) from None
+    return Response(made.data, media_type=made.media_type)
 
 
 async def _png(draw: Callable[[], ByteArray], drawing: CapacityLimiter) -> Response:

@@ -12,11 +12,13 @@ from typing import Final
 
 import cv2
 import numpy as np
+from pydicom import Dataset
 
 from boxray.core.errors import ModelError, Outcome
 from boxray.core.reading import Reading, SaliencyMap
 from boxray.imaging.draw import Film, film_of
 from boxray.localization.overlay import strongest
+from boxray.serve.dicom import can_write, header_of
 from boxray.serve.faults import place_of
 from boxray.serve.service import Answer, Service
 
@@ -35,15 +37,18 @@ class Kept:
     """None where there is no result."""
     full: float
     """The raw map value of full colour."""
+    header: Dataset | None = None
+    """For objects that refer to the radiograph; None where none can be written."""
 
     @classmethod
-    def of(cls, answer: Answer) -> "Kept":
-        """Film as large as pictures show it, maps smaller."""
+    def of(cls, answer: Answer, data: bytes = b"") -> "Kept":
+        """Film as large as pictures show it, maps smaller, of the file its header."""
         rad, reading = answer.radiograph, answer.reading
         if rad is None or reading.status is not Outcome.RESULT:
             return cls(reading, None, 0.0)
         small = tuple(smaller(saliency) for saliency in reading.maps)
-        return cls(replace(reading, maps=small, lungs=None), film_of(rad.pixels), strongest(reading))
+        header = header_of(data) if can_write() else None
+        return cls(replace(reading, maps=small, lungs=None), film_of(rad.pixels), strongest(reading), header)
 
     @property
     def n_bytes(self) -> int:
@@ -111,7 +116,7 @@ class Readings:
             ends_at = self._clock() + self._service.deadline_s + self._keep_s
             self._entries[reading_id] = _Entry(future, None, ends_at)
         told: Future[Reading] = Future()
-        future.add_done_callback(partial(self._settle, reading_id, told))
+        future.add_done_callback(partial(self._settle, reading_id, told, data))
         return reading_id, told
 
     def find(self, reading_id: str) -> Kept | None:
@@ -143,11 +148,11 @@ class Readings:
             for reading_id in old:
                 del self._entries[reading_id]
 
-    def _settle(self, reading_id: str, told: Future[Reading], future: Future[Answer]) -> None:
+    def _settle(self, reading_id: str, told: Future[Reading], data: bytes, future: Future[Answer]) -> None:
         if future.cancelled():
             told.cancel()
             return
-        kept = _kept(future)
+        kept = _kept(future, data)
         with self._lock:
             if self._entries.pop(reading_id, None) is not None:  # else it was dropped meanwhile
                 self._entries[reading_id] = _Entry(None, kept, self._clock() + self._keep_s)  # now it is the newest
@@ -165,9 +170,9 @@ class Readings:
             del self._entries[key]
 
 
-def _kept(future: Future[Answer]) -> Kept:
+def _kept(future: Future[Answer], data: bytes) -> Kept:
     try:
-        return Kept.of(future.result())
+        return Kept.of(future.result(), data)
     except Exception as error:  # noqa: BLE001 - such as MemoryError: whoever asks later has to be told something
         _LOG.error("fault type=%s at=%s", type(error).__name__, place_of(error))
         fault = ModelError("a fault of ours; the log has it")

@@ -214,6 +214,10 @@ GET_PICTURE: Final[dict[str, Any]] = {
     "response_model": None,
     "responses": {200: {"description": "A picture.", "content": {"image/png": {"schema": _BINARY}}}},
 }
+GET_OBJECT: Final[dict[str, Any]] = {
+    "response_model": None,
+    "responses": {200: {"description": "A DICOM file.", "content": {"application/dicom": {"schema": _BINARY}}}},
+}
 GET_MODEL: Final = _answers(description="Who speaks.", content=_content("application/json", _OBJECT, "model"))
 GET_SOURCE: Final = _answers(description="A link.", content=_content("application/json", _OBJECT, "source"))
 GET_LIVE: Final = _answers(description="It runs.", content=_content("application/json", _OBJECT, "live"))
