@@ -176,7 +176,7 @@ def test_what_one_reader_opened_another_does_not_see_f5(page, browser, served):
     open_chest(page)
     other = browser.new_context().new_page()
     other.goto(served.url)
-    other.wait_for_selector("#upload input[type=file]", state="attached")
+    other.wait_for_selector(".bx-files", state="attached")
 
     assert "chest.png" in page.inner_text("body")
     assert "chest.png" not in other.inner_text("body")

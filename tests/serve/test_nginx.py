@@ -143,7 +143,7 @@ def test_the_app_reads_an_upload_through_the_proxy_and_asks_nobody_else(proxied,
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{proxied}/")
-    page.wait_for_selector("#upload input[type=file]", state="attached")
+    page.wait_for_selector(".bx-files", state="attached")
 
     open_chest(page)
     context.close()
