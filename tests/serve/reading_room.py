@@ -67,7 +67,8 @@ def serve_fixed_models(example: Path, root_path: str = "") -> None:
     PIL.Image.open = refuse
     tell_who_is_asked()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    launch(Service(fixed_reader()), [example], port=0, source="https://example.org/source", root_path=root_path)
+    where = {"source": "https://example.org/source", "root_path": root_path, "comparisons": example.parent / "compare"}
+    launch(Service(fixed_reader()), [example], port=0, **where)
 
 
 OUTSIDE = "asked outside:"

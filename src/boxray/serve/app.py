@@ -247,5 +247,9 @@ body.dark, body.dark .gradio-container { background: #111; color: #ececec; }
   padding: 2px 8px; min-height: 28px; font-size: 14px; cursor: pointer; }
 .bx-languages button[aria-pressed=true] { background: #111; color: #ffc400; }
 .bx-languages button:focus-visible { outline: 3px solid #111; outline-offset: 1px; }
+@media (max-width: 640px) {
+  .bx-banner { font-size: 13px; padding: 6px 14px; }
+  #pages .tab-container button { padding: 6px 7px; font-size: 14px; }
+}
 #source a { color: #8fb7d9; }
 """

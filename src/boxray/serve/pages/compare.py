@@ -305,6 +305,8 @@ class _Films(HTMLParser):
             self._heading.append(data)
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "section":
+            self._finding = ""
         if tag == "h3" and self._heading is not None:
             if self._finding:
                 said = escape("".join(self._heading))

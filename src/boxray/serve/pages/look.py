@@ -26,6 +26,7 @@ PAGES_STYLE: Final = """
 .bx-page :is(th, td) { text-align: left; padding: 6px 14px 6px 0; border: 0; border-bottom: 1px solid var(--line);
   font-weight: 400; overflow-wrap: normal; }
 .bx-page thead th { font-size: 13px; vertical-align: bottom; min-width: 6em; } .bx-page tbody th { font-weight: 600; }
+.bx-page td span[lang] { display: inline-block; min-width: 20em; }
 #pages .bx-page .silent td { color: var(--quiet); font-style: italic; }
 .bx-page .mean :is(th, td) { border-top: 2px solid var(--line); }
 .bx-page .facts { display: flex; flex-wrap: wrap; gap: 8px 36px; margin: 14px 0; }
@@ -44,6 +45,6 @@ PAGES_STYLE: Final = """
 .bx-page .tick { font-size: 11px; fill: var(--quiet); } .bx-page .label { font-size: 12px; fill: var(--ink); }
 .bx-page .mid { text-anchor: middle; } .bx-page .end { text-anchor: end; }
 .bx-page .pairs { display: flex; flex-wrap: wrap; gap: 12px; }
-.bx-page .pairs figure { margin: 0; width: 620px; max-width: 100%; }
+.bx-page .pairs figure { margin: 0; flex: 1 1 460px; max-width: min(100%, 640px); }
 .bx-page .pairs img { width: 100%; height: auto; background: #111; }
 """

@@ -6,13 +6,14 @@ async function inflated(packed) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Undo the differences: each row began at 0, all high bytes came before all low ones.
+/** Undo the differences: each row began at 0; all high bytes, deflated, came before all low ones.
  *  @returns {Promise<Uint16Array>} width * height values, 65535 is the densest shade */
 async function unpackedPixels(packed, width, height) {
-  const bytes = await inflated(packed), count = width * height, pixels = new Uint16Array(count);
+  const lowFrom = 4 + new DataView(packed).getUint32(0, true), low = new Uint8Array(packed, lowFrom);
+  const high = await inflated(packed.slice(4, lowFrom)), pixels = new Uint16Array(width * height);
   for (let y = 0, at = 0; y < height; y++)
     for (let x = 0, value = 0; x < width; x++, at++)
-      pixels[at] = value = (value + (bytes[at] << 8) + bytes[count + at]) & 65535;
+      pixels[at] = value = (value + (high[at] << 8) + low[at]) & 65535;
   return pixels;
 }
 

@@ -253,7 +253,7 @@ class Room {
   // Annotations
 
   annotated() {
-    if (this.row) this.row.edits = this.annotations.edits;
+    if (this.row) Object.assign(this.row, {edits: this.annotations.edits, untold: true});
     this.film.update({});
     clearTimeout(this.telling);
     this.telling = setTimeout(() => this.tell(), 400);
@@ -264,11 +264,13 @@ class Room {
     clearTimeout(this.telling);
     const {row} = this, reader = this.reader.trim() || this.words.say('viewer.nobody');
     if (row?.status !== 'read') return;
+    row.untold = false;
     const told = () => this.door.ask('PUT', `cases/${row.id}/annotations`, JSON.stringify(this.annotations.told(reader)));
     try {
       await this.list.again(row, told);
       this.saving.textContent = this.words.say('viewer.kept', {n: row.edits.length});
     } catch (error) {
+      row.untold = true;
       this.saving.textContent = `${this.words.say('viewer.not_kept')} ${this.words.refusal(error.code)}`;
     }
   }
@@ -284,7 +286,7 @@ class Room {
         const cases = this.list.ordered(false).filter((each) => each.said).map((each) => each.id);
         await patient(() => this.door.save('POST', 'files/table', JSON.stringify({cases, min_score: threshold})));
       } else {
-        if (row.edits.length) await this.tell();
+        if (row.untold) await this.tell();
         if (threshold !== null) query.set('min_score', threshold);
         if (finding) query.set('finding', finding);
         await this.list.again(row, () => this.door.save('GET', `cases/${row.id}/files/${kind}?${query}`));

@@ -2,7 +2,7 @@
 
 /** @typedef {{key: number, name: string, file: File|null, id: string|null, example: number|null, progress: number,
  *   status: 'waiting'|'sending'|'reading'|'read'|'refused'|'failed', said: Object|null, code: string|null,
- *   reason: string|null, edits: Edit[], picture: Object|null}} Row */
+ *   reason: string|null, edits: Edit[], untold: boolean, picture: Object|null}} Row */
 
 const AT_ONCE = 2, PICTURES = 3, MOST_TRIES = 40;
 const STILL = ['waiting', 'sending', 'reading'];
@@ -27,7 +27,7 @@ class Worklist {
   add(brought, after = null) {
     const rows = brought.map((each) => ({
       key: this.next++, file: null, id: null, example: null, progress: 0, status: 'waiting', said: null, code: null,
-      reason: null, edits: [], picture: null, ...each,
+      reason: null, edits: [], untold: false, picture: null, ...each,
     }));
     const at = after ? this.rows.indexOf(after) + 1 : this.rows.length;
     this.rows.splice(at, 0, ...rows);
@@ -121,6 +121,7 @@ class Worklist {
       if (error.code !== 'request.not_found' || (!row.file && row.example === null)) throw error;
       await this.send(row);
       await this.read(row);
+      row.untold = row.edits.length > 0;  // the server has forgotten them, too
       return patient(ask);
     }
   }
