@@ -153,6 +153,7 @@ def test_rest_takes_bytes_and_no_addresses_f6(app):
     assert (answer.status_code, answer.json()["code"]) == (415, "input.not_supported")
 
 
+@pytest.mark.slow
 def test_many_at_once_are_answered_or_told_to_come_again_and_never_a_500_f13(app):
     answers = []
 

@@ -19,6 +19,7 @@ from boxray.imaging.child import Limits
 from boxray.imaging.limits import MAX_FILE_BYTES, MAX_PIXELS
 from boxray.serve import server
 from boxray.serve.app import quiet_environment
+from boxray.serve.cases import Cases
 from boxray.serve.problems import REQUEST_CODES, status_of
 from boxray.serve.rest.body import MOST_FILES, Receiving
 from boxray.serve.service import Capacity
@@ -235,6 +236,13 @@ def test_what_is_said_of_codes_is_true_and_every_code_of_a_request_or_the_servic
     assert ours <= spoken.keys()
 
 
+def desks_said() -> str:
+    default = {name: each.default for name, each in inspect.signature(Cases).parameters.items()}
+    desk, together = (default[name] // 2**20 for name in ("desk_bytes", "all_bytes"))
+    minutes = default["keep_s"] / 60
+    return f"| {default['desk_cases']} and {desk} MiB a desk, {together} MiB together, {minutes:g} minutes |"
+
+
 def test_what_is_said_of_limits_and_metrics_is_true():
     text = (DEPLOY / "README.md").read_text()
     room = Room()
@@ -248,5 +256,6 @@ def test_what_is_said_of_limits_and_metrics_is_true():
     assert f"| {capacity.places}, {capacity.waiting_bytes // 2**20} MiB |" in text
     assert f"| {capacity.deadline_s:g} s |" in text
     assert f"| {Receiving().most_bytes // 2**20} MiB |" in text
+    assert desks_said() in text
     limits = Limits()
     assert f"| {limits.cpu_s} s of CPU, {limits.wall_s:g} s, {limits.memory_bytes / 1e9:g} GB |" in text

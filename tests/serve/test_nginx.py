@@ -18,6 +18,7 @@ from serve import reading_room
 from serve.reading_room import a_chest_png, open_chest
 from serve.rest_room import eventually
 
+pytestmark = pytest.mark.slow
 NGINX = os.environ.get("BOXRAY_NGINX") or shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 GIVEN = Path(__file__).parents[2] / "docs" / "deploy" / "nginx.conf"
 AROUND = """
