@@ -7,6 +7,7 @@ figures made of them are those of `boxray detection evaluate`; the maps on a sma
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -69,6 +70,8 @@ class Said:
     """Code by which the scope gate would refuse the film; None where it would not."""
     model: str = ""
     """Name and version of the detector."""
+    digest: str = ""
+    """Of the line that it was read from."""
 
     def speaking(self) -> tuple[Detection, ...]:
         """The detections at or above the operating points."""
@@ -162,6 +165,7 @@ def said_from(line: Mapping[str, Any]) -> Said:
         features=None if features is None else np.frombuffer(_unpacked(features), dtype="<f2").astype(np.float32),
         scope=beside.get("scope"),
         model=f"{detector['name']} {detector['version']}" if detector else "",
+        digest=hashlib.blake2b(json.dumps(line, sort_keys=True).encode(), digest_size=8).hexdigest(),
     )
 
 
