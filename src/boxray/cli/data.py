@@ -16,6 +16,7 @@ from boxray.cli.data_check import check
 from boxray.cli.data_download import download
 from boxray.cli.show import progress_bar
 from boxray.core.bench import bench_folder
+from boxray.core.errors import DataError
 from boxray.core.findings import Presence
 from boxray.core.plain import json_text
 from boxray.data.audit import ASSUMED, Audit
@@ -42,12 +43,19 @@ def build(
         typer.Option(help="Another label space than the file's: a name of data/label_spaces or a YAML file."),
     ] = None,
     cards: Annotated[Path | None, typer.Option(help="A folder of your own cards.")] = None,
+    corrections: Annotated[
+        Path | None, typer.Option(help="Folder of what reviewers corrected (boxray review pull); default: the file's.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the audit as JSON.")] = False,
 ) -> None:
     """Sources to one manifest, pictures and YOLO files; writes AUDIT.md: what was dropped, and why."""
     what = read_datasets_file(datasets)
     if label_space is not None:
         what = what.model_copy(update={"label_space": label_space, "names": None})
+    if corrections is not None:
+        if not corrections.is_dir():
+            raise DataError("there is no folder of corrections there; make one with: boxray review pull")
+        what = what.model_copy(update={"corrections": corrections.resolve()})
     with progress_bar("images", None) as progress:
         built = build_set(
             what,
@@ -61,6 +69,12 @@ def build(
     console = Console()
     console.print(_source_table(built.audit))
     console.print(_count_table(built.manifest, built.audit))
+    if built.audit.corrections:
+        counts = built.audit.corrections
+        left_out = sum(counts["left_out"].values())
+        print(
+            f"corrections: {counts['edits']} edits decide on {counts['cells']} findings of images; {left_out} left out"
+        )
     print(f"built set: {out}   audit: {out / 'AUDIT.md'}   fingerprint {built.manifest.fingerprint[:16]}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -56,6 +56,8 @@ class Audit:
     """Patients whom the rules beyond the hash moved, by reason."""
     decoded: int
     """Files decoded anew by this build; the others are as they were."""
+    corrections: dict[str, Any] = field(default_factory=dict)
+    """What reviewers corrected (`corrected.Corrected.counts`); empty without corrections."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -71,6 +73,7 @@ def audit_of(
     merged: Merged,
     looked: pd.DataFrame,
     dealt: Deal,
+    corrections: dict[str, Any],
     *,
     decoded: int,
 ) -> Audit:
@@ -82,6 +85,7 @@ def audit_of(
         merged: What the copies were.
         looked: Who looked for which finding, of `who_looked`.
         dealt: How patients were dealt.
+        corrections: What reviewers corrected, counted.
         decoded: Files decoded anew.
     """
     images, keys = manifest.images, manifest.label_space.keys
@@ -103,6 +107,7 @@ def audit_of(
         leaks=_leaks(images),
         dealt=dict(dealt.remarks),
         decoded=decoded,
+        corrections=corrections,
     )
 
 

@@ -13,25 +13,39 @@ from boxray.core.arrays import ByteArray
 from boxray.core.findings import LabelSpace, Presence
 from boxray.data.audit import AGREE_IOU, ASSUMED, TINY_SHARE, Audit
 from boxray.data.card import Card
+from boxray.data.corrections import SOURCE as REVIEWERS
+from boxray.data.csv_cells import harmless
 from boxray.data.manifest import CORNERS, Manifest
 from boxray.data.split import PARTS, Split
 from boxray.imaging.draw import encode_png, on_film
 
+CORRECTIONS_FILE = "corrections.csv"
+LISTED = 40
+"""Edits in AUDIT.md itself."""
+
 SHEET_ROWS, SHEET_COLUMNS, TILE_PX = 3, 6, 256
 
 
-def write_audit(audit: Audit, manifest: Manifest, copies: pd.DataFrame, deck: Mapping[str, Card]) -> None:
-    """Write `AUDIT.md`, `copies.csv` and `samples/<source>.png` into the built set.
+def write_audit(
+    audit: Audit, manifest: Manifest, copies: pd.DataFrame, edits: pd.DataFrame, deck: Mapping[str, Card]
+) -> None:
+    """Write `AUDIT.md`, `copies.csv`, `corrections.csv` and `samples/<source>.png` into the built set.
 
     Args:
         audit: The counts.
         manifest: The set.
         copies: Of `Merged`.
+        edits: Of `Corrected`; without any there is no file of them.
         deck: Card per source.
     """
+    if len(edits):
+        edits.map(harmless).to_csv(manifest.folder / CORRECTIONS_FILE, index=False)
+    else:
+        (manifest.folder / CORRECTIONS_FILE).unlink(missing_ok=True)
     copies.to_csv(manifest.folder / "copies.csv", index=False)
     lines = [*_head(audit, manifest), *_books(audit, deck), *_matrices(audit, manifest.label_space, deck)]
     lines += [*_oddities(audit, manifest.label_space), *_readers(audit, manifest.label_space)]
+    lines += _corrections(audit, edits)
     folder = manifest.folder / "samples"
     folder.mkdir(exist_ok=True)
     lines += ["## Samples", "", "Research use only. Drawn: the consensus of the readers.", ""]
@@ -88,7 +102,7 @@ def _matrices(audit: Audit, space: LabelSpace, deck: Mapping[str, Card]) -> list
     states = [*(presence.value for presence in Presence), ASSUMED]
     said = "Unknown is not absent. Images by state, and by the source whose reading or card decided:"
     lines = ["## What is known of each finding", "", said, ""]
-    for source in deck:
+    for source in (*deck, REVIEWERS):
         if source in audit.presence:
             rows = [
                 [space[key].display, *(counts[state] for state in states)]
@@ -141,6 +155,35 @@ def _readers(audit: Audit, space: LabelSpace) -> list[str]:
     ]
     lines += [f"Pairwise F1 at IoU {AGREE_IOU}, 95 % bootstrap by image: a detector is measured against this.", ""]
     return lines + _table(["finding", "images that two looked at", "boxes", "F1"], rows)
+
+
+def _corrections(audit: Audit, edits: pd.DataFrame) -> list[str]:
+    if not audit.corrections:
+        return []
+    counts = audit.corrections
+    said = (
+        f"{counts['edits']} edits of {counts['batches']} batches are in force ({counts['undone']} batches undone). "
+        f"They decide on {counts['cells']} findings of images, on {counts['disputed']} of which reviewers differ; "
+        f"{counts['boxes_replaced']} published boxes gave way to {counts['boxes_drawn']} of reviewers. "
+        f"Every edit stands in `{CORRECTIONS_FILE}`."
+    )
+    lines = ["## Corrections", "", said, ""]
+    lines += _table(["edit", "edits"], list(counts["kinds"].items()))
+    lines += _table(["finding", "findings of images decided by reviewers"], list(counts["findings"].items()))
+    if counts["left_out"]:
+        lines += _table(["left out, because", "opinions of reviewers"], list(counts["left_out"].items()))
+    shown = ["image", "finding", "edit", "before", "after", "reviewer", "reason", "built"]
+    rows = [[_one_line(cell) for cell in row] for row in edits[shown].head(LISTED).itertuples(index=False)]
+    lines += [f"The first {len(rows)}:" if len(edits) > LISTED else "All of them:", "", *_table(shown, rows)]
+    return lines
+
+
+def _one_line(text: Any) -> str:
+    """A cell of a table in Markdown, whatever a reviewer has written."""
+    line = " ".join(str(text).split()).replace("\\", "\\\\")
+    for sign in "|<>[]`*_":
+        line = line.replace(sign, f"\\{sign}")
+    return line
 
 
 def _count(expected: int | None) -> str:

@@ -18,6 +18,8 @@ from boxray.data.audit_page import write_audit
 from boxray.data.books import Books
 from boxray.data.card import Card, load_card, load_label_space
 from boxray.data.consensus import fuse_table
+from boxray.data.corrected import correct
+from boxray.data.correction_log import CorrectionLog
 from boxray.data.datasets_file import DatasetsFile, SourceEntry
 from boxray.data.gather import Gathered, Gatherer, Progress, together
 from boxray.data.likeness import SIDE_PX, near_copies
@@ -49,7 +51,8 @@ def build(
 ) -> Built:
     """Build every source of `datasets` into the folder `out`.
 
-    Pictures of an earlier build there are used again if neither their file nor the decoder has changed.
+    Pictures of an earlier build there are used again if neither their file nor the decoder has changed. Corrections
+    are laid over what the sources say once patients are dealt: they move nobody from one part to another.
 
     Args:
         datasets: What to build, with absolute roots.
@@ -62,13 +65,14 @@ def build(
 
     Raises:
         DataError: If a source is not where the file says, or contradicts its card; if the file's `names` are not
-            the label space, or a card uses a word that no label space knows.
+            the label space, or a card uses a word that no label space knows; if the log of corrections is damaged.
     """
     label_space = load_label_space(datasets.label_space)
     _require_names(datasets, label_space)
     deck = {name: load_card(entry.card, cards) for name, entry in datasets.sources.items()}
     for card in deck.values():
         _require_known_words(card, label_space)
+    log = CorrectionLog.read(datasets.corrections) if datasets.corrections else CorrectionLog()
     out.mkdir(parents=True, exist_ok=True)
     forget(out)
     shelf = Shelf(out)
@@ -81,6 +85,8 @@ def build(
     dealt = _deal(datasets, merged, gathered)
     exhaustive = {name: _exhaustive(card, label_space) for name, card in deck.items()}
     looked = who_looked(merged.images, merged.boxes, exhaustive)
+    corrected = correct(log, merged, looked, gathered.images, label_space, audits)
+    merged, looked = corrected.merged, corrected.looked
     images, boxes = _image_table(merged, dealt, label_space), _consensus(merged.boxes, looked)
     manifest = Manifest(out, label_space, images, boxes)
     manifest.require_splits_apart()
@@ -90,8 +96,8 @@ def build(
         books.close()
     shelf.keep(merged.images["picture"])
     write_yolo_files(manifest)
-    audit = audit_of(manifest, audits, merged, looked, dealt, decoded=shelf.decoded)
-    write_audit(audit, manifest, merged.copies, deck)
+    audit = audit_of(manifest, audits, merged, looked, dealt, corrected.counts, decoded=shelf.decoded)
+    write_audit(audit, manifest, merged.copies, corrected.edits, deck)
     manifest.save({"split": datasets.split.model_dump(), "audit": audit.to_json()}, merged.boxes)
     return Built(Manifest.load(out), audit, audits)
 

@@ -116,6 +116,16 @@ class Correction:
         text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What stood there and what stands there now, in words; `…` where it is not said."""
+        if self.kind is Kind.PRESENCE:
+            return self.presence_before or "…", self.presence_after or "…"
+        if self.kind is Kind.MARKED:
+            return "…", "for a second opinion"
+        after = self.box_before_xyxy if self.kind is Kind.KEPT else self.box_after_xyxy
+        return _box_in_words(self.box_before_xyxy), _box_in_words(after)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data; `from_json` is the way back, without loss."""
         return {
@@ -231,6 +241,10 @@ def utc_time(text: Any) -> datetime:
     if moment.utcoffset() is None:
         raise DataError(f"'made_at' needs a time zone, got {text!r}; write +00:00 behind a time of UTC")
     return moment.astimezone(UTC)
+
+
+def _box_in_words(corners: Corners | None) -> str:
+    return "no box" if corners is None else "[{:.0f} {:.0f} {:.0f} {:.0f}]".format(*corners)
 
 
 def _require_words(made: Correction) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from boxray.core.errors import DataError
+from boxray.data.corrections import SOURCE as REVIEWERS
 from boxray.data.yaml_file import read_yaml
 
 
@@ -31,6 +32,8 @@ class SourceEntry(_Strict):
 
 def _folder_name(name: str) -> str:
     """A source's name becomes a folder of pictures; ultralytics replaces the last `images` of a path by `labels`."""
+    if name == REVIEWERS:
+        raise ValueError(f"no source may be called {name!r}: that is who corrects the others")
     if name == "images" or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ValueError("a source's name is of letters, digits, - and _, and is not 'images'")
     return name
@@ -54,6 +57,8 @@ class DatasetsFile(_Strict):
     """A name of `data/label_spaces`, or a YAML file, relative to the file that names it."""
     split: SplitShares = SplitShares()
     sources: dict[SourceName, SourceEntry]
+    corrections: Path | None = None
+    """Folder of what reviewers have corrected, relative to the file that names it; it may not be there yet."""
     train: str | None = None
     val: str | None = None
     test: str | None = None
@@ -107,7 +112,8 @@ def read_datasets_file(path: Path) -> DatasetsFile:
     label_space = parsed.label_space
     if label_space.endswith((".yaml", ".yml")):
         label_space = str((base / label_space).resolve())
-    return parsed.model_copy(update={"sources": sources, "label_space": label_space})
+    corrections = (base / parsed.corrections).resolve() if parsed.corrections else None
+    return parsed.model_copy(update={"sources": sources, "label_space": label_space, "corrections": corrections})
 
 
 def _keys_beside(place: tuple[int | str, ...]) -> list[str]:

@@ -325,12 +325,15 @@ def _films(manifest: Manifest, image_ids: set[str]) -> dict[str, _Film]:
     boxes: dict[str, dict[str, list[Corners]]] = {}
     drawn = manifest.boxes[manifest.boxes["image_id"].isin(image_ids)]
     for image_id, finding, *corners in drawn[["image_id", "finding", *CORNERS]].itertuples(index=False, name=None):
-        boxes.setdefault(image_id, {}).setdefault(finding, []).append(tuple(map(float, corners)))
+        x1, y1, x2, y2 = map(float, corners)
+        boxes.setdefault(image_id, {}).setdefault(finding, []).append((x1, y1, x2, y2))
     films = {}
     for row in manifest.images[manifest.images["image_id"].isin(image_ids)].to_dict("records"):
         found = {finding: tuple(rows) for finding, rows in boxes.get(row["image_id"], {}).items()}
         said = {key: Presence(row[f"presence_{key}"]) for key in keys}
-        presence = {key: Presence.PRESENT if now is Presence.BOXED else now for key, now in said.items()}
+        presence: dict[str, Presence] = {
+            key: Presence.PRESENT if now is Presence.BOXED else now for key, now in said.items()
+        }
         films[row["image_id"]] = _Film(row["sha256"], (int(row["width"]), int(row["height"])), presence, found)
     return films
 
