@@ -18,9 +18,7 @@ FROM: Final = 0.6
 for what lies between: the highest of two patients that are named, 0.70."""
 
 
-def near_copies_of_others(
-    manifest: Manifest, cache: Path, progress: Callable[[], None] = lambda: None
-) -> pd.DataFrame:
+def near_copies_of_others(manifest: Manifest, cache: Path, progress: Callable[[], None] = lambda: None) -> pd.DataFrame:
     """For each image that has one: the film of another patient that looks most like it.
 
     Args:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import fiftyone as fo
 import fiftyone.core.odm as foo
 import pymongo
+
 from boxray.core.findings import LabelSpace, Presence
 from boxray.data.manifest import Manifest
 from boxray.review import fields as names
 from boxray.review.documents import Writer, is_edited, renewed_document
+from boxray.review.naming import dataset_name
 from boxray.review.questions import ASK, DISAGREE, DOUBT, DRAW, FALSE, MISSED
 from boxray.review.questions import MAP as AGAINST_MAP
 from boxray.review.readings import Said
@@ -41,20 +40,6 @@ class Opened:
     """Findings of images that have changed below, whose edit was kept as it is."""
     gone: tuple[str, ...] = field(default=())
     """Images that the set has no more and that were edited: they are kept and have the tag ``gone``."""
-
-
-def dataset_name(folder: Path, reviewer: str) -> str:
-    """The data set of a built set and a reviewer: one folder, one name, whatever it holds today."""
-    whole = folder.resolve()
-    mark = hashlib.blake2b(str(whole).encode(), digest_size=4).hexdigest()
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", whole.name).strip("-").lower() or "set"
-    return f"boxray-{plain}-{mark}-{re.sub(r'[^A-Za-z0-9]+', '-', reviewer).lower()}"
-
-
-def datasets_of(folder: Path) -> list[str]:
-    """All reviewers' data sets of a built set."""
-    start = dataset_name(folder, "")
-    return [name for name in fo.list_datasets() if name.startswith(start)]
 
 
 def open_dataset(
@@ -240,7 +225,13 @@ def _make_app(dataset: Any, space: LabelSpace, readers: Mapping[str, str]) -> No
         "classifier": [*(f"{names.SCORE}{key}" for key in keys), *(f"{names.MAP}{key}" for key in keys)],
         "box and map": [f"{names.AGREEMENT}{key}" for key in keys],
         "image": ["source", "split", "view", "patient", names.QUALITY, "n_copies", names.IMAGE_ID],
-        "why look": [*QUESTIONS, names.UNIQUENESS, names.NEAR_COPY, names.NEAR_COPY_OF, *(f"{ASK}{key}" for key in keys)],
+        "why look": [
+            *QUESTIONS,
+            names.UNIQUENESS,
+            names.NEAR_COPY,
+            names.NEAR_COPY_OF,
+            *(f"{ASK}{key}" for key in keys),
+        ],
         "kept by boxray": [names.SHA256, names.WIDTH, names.HEIGHT, names.SHOWN, names.DIGEST, names.STAMPS],
     }
     open_at_first = {"labels to edit", "detector", "image"}

@@ -191,9 +191,7 @@ def boxes_now(doc: Document) -> list[Document]:
 def shown_now(doc: Document, keys: Sequence[str]) -> Shown:
     """What a document says at this moment, with whatever was done to it in the App."""
     size_wh = doc[names.WIDTH], doc[names.HEIGHT]
-    presence = {
-        key: (doc.get(f"{names.PRESENCE}{key}") or {}).get("label") or Presence.UNKNOWN.value for key in keys
-    }
+    presence = {key: (doc.get(f"{names.PRESENCE}{key}") or {}).get("label") or Presence.UNKNOWN.value for key in keys}
     boxes: dict[str, dict[str, Corners]] = {}
     for box in boxes_now(doc):
         boxes.setdefault(str(box.get("label")), {})[str(box["_id"])] = to_pixels(box["bounding_box"], size_wh)
@@ -210,13 +208,13 @@ def is_marked(doc: Document, key: str) -> bool:
 def edited_findings(doc: Document, keys: Sequence[str]) -> list[str]:
     """The findings that are not as they were shown."""
     shown, now = Shown.from_json(doc[names.SHOWN]), shown_now(doc, keys)
-    return [key for key in keys if now.differs(key, shown) or is_marked(doc, key)]
+    return [key for key in keys if now.differs(key, shown)]
 
 
 def is_edited(doc: Document, keys: Sequence[str]) -> bool:
-    """Whether anything of an image is not as it was shown; boxes of a finding that is none of the set's count too."""
+    """Whether anything was said of an image; boxes of a finding that is none of the set's count too."""
     strange = any(box.get("label") not in keys for box in boxes_now(doc))
-    return strange or bool(edited_findings(doc, keys))
+    return strange or any(is_marked(doc, key) for key in keys) or bool(edited_findings(doc, keys))
 
 
 def renewed_document(doc: Document, fresh: Document, keys: Sequence[str]) -> tuple[Document, int]:
@@ -227,10 +225,11 @@ def renewed_document(doc: Document, fresh: Document, keys: Sequence[str]) -> tup
     """
     shown, now = Shown.from_json(doc[names.SHOWN]), shown_now(doc, keys)
     below = Shown.from_json(fresh[names.SHOWN])
-    keep = [key for key in edited_findings(doc, keys) if now.differs(key, below) or is_marked(doc, key)]
+    keep = [key for key in edited_findings(doc, keys) if now.differs(key, below)]
     boxes = [box for box in fresh[names.ANNOTATION]["detections"] if box["label"] not in keep]
     boxes += [box for box in boxes_now(doc) if box.get("label") in keep or box.get("label") not in keys]
     changed = fresh | {names.ANNOTATION: detections(boxes)}
+    _carry_marks(doc, changed, keys)
     for key in keep:
         changed[f"{names.PRESENCE}{key}"] = doc.get(f"{names.PRESENCE}{key}")
         below = below.with_finding(key, shown)
@@ -238,3 +237,13 @@ def renewed_document(doc: Document, fresh: Document, keys: Sequence[str]) -> tup
     changed["tags"] = sorted({*doc.get("tags", ()), *fresh["tags"]} - {"gone"})
     del changed[names.STAMPS]
     return changed, len(keep)
+
+
+def _carry_marks(doc: Document, changed: Document, keys: Sequence[str]) -> None:
+    """What was said of a finding or a box without changing it."""
+    said = (names.SECOND, names.CHECKED, names.REASON, names.REVIEWER)
+    old = {box["_id"]: box for box in boxes_now(doc)}
+    pairs = [(old[box["_id"]], box) for box in changed[names.ANNOTATION]["detections"] if box["_id"] in old]
+    pairs += [(doc.get(f"{names.PRESENCE}{key}") or {}, changed[f"{names.PRESENCE}{key}"]) for key in keys]
+    for before, after in pairs:
+        after.update({name: before[name] for name in said if before.get(name)})

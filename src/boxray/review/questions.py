@@ -95,9 +95,7 @@ def _misses(manifest: Manifest, said: Mapping[str, Said]) -> tuple[dict[str, flo
 def _disagreement(manifest: Manifest) -> dict[str, float]:
     """1 - F1 of the readers of an image, over the findings that both of a pair box anywhere; several readers only."""
     drawn = reader_boxes(manifest)
-    looks_for = {
-        reader: {finding for boxes in of.values() for finding, _, _ in boxes} for reader, of in drawn.items()
-    }
+    looks_for = {reader: {finding for boxes in of.values() for finding, _, _ in boxes} for reader, of in drawn.items()}
     found: dict[str, float] = {}
     images = manifest.images
     for image, readers in zip(images["image_id"], images["readers"], strict=True):
@@ -201,4 +199,3 @@ def _spread(weight: FloatArray, features: FloatArray, most: int) -> list[int]:
         chosen.append(int(np.argmax(worth)))
         distance = np.minimum(distance, 1 - features @ features[chosen[-1]])
     return chosen
-

@@ -25,7 +25,7 @@ from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.boxes import Box
 from boxray.core.errors import DataError, InputError, Outcome
 from boxray.core.protocols import Gate
-from boxray.core.reading import SCHEMA, Detection, Reading, SaliencyMap
+from boxray.core.reading import SCHEMA, Detection, SaliencyMap
 from boxray.data.manifest import Manifest
 from boxray.detection.detect import EVERYTHING, YoloDetector
 from boxray.localization.reader import Reader
@@ -264,10 +264,8 @@ def _map_from(peak: float, packed: str) -> SmallMap:
 
 
 def _packed(content: bytes) -> str:
-    return base64.b85encode(zlib.compress(content, 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
 
 
 def _unpacked(text: str) -> bytes:
-    return zlib.decompress(base64.b85decode(text))
-
-
+    return zlib.decompress(base64.b64decode(text))
