@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import pandas as pd
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,6 +18,7 @@ from boxray.cli import review_open
 from boxray.cli.exits import Exit
 from boxray.cli.show import PEOPLE
 from boxray.core.errors import DataError
+from boxray.core.findings import Presence
 from boxray.core.plain import json_text
 from boxray.data.correction_log import undo as undo_batch
 from boxray.data.corrections import now
@@ -24,6 +26,8 @@ from boxray.data.manifest import Manifest
 from boxray.review.edits import Edits, EditSource, verdicts_from
 from boxray.review.pull import Pulled
 from boxray.review.pull import pull as pull_edits
+from boxray.review.readings import find_readings
+from boxray.review.sheet import MOST_FILMS, choose, write_sheet
 from boxray.review.words import edit_in_words, opinion_in_words
 
 app = typer.Typer(help="Review: look, correct, pull, build again.", no_args_is_help=True)
@@ -155,3 +159,40 @@ def _plain(pulled: Pulled) -> dict[str, Any]:
             for row in pulled.conflicts
         ],
     }
+
+
+@app.command()
+def sheet(
+    data: BuiltSet = DATA,
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("runs/review/sheet.html"),
+    readings: Annotated[
+        list[Path] | None, typer.Option(help="What a detector says: a file of boxray read --json, or its folder.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="train, val, test or aside; default: all.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    finding: Annotated[str | None, typer.Option(help="Only films that have this finding, boxed or not.")] = None,
+    most: Annotated[int, typer.Option(help="Films on the sheet; each takes some 60 kB.")] = MOST_FILMS,
+) -> None:
+    """A review sheet as one HTML file: films, boxes, verdicts. It needs no server, no database and no network."""
+    manifest = Manifest.load(data)
+    said = find_readings(readings, manifest) if readings else {}
+    chosen = choose(_asked_for(manifest, split, source, finding), said, most)
+    path = write_sheet(out, manifest, chosen, said)
+    print(f"{path}: {chosen.said} {path.stat().st_size / 1e6:.1f} MB")
+    PEOPLE.print("open it in a browser; what you save there is taken in with: boxray review pull --verdicts FILE")
+
+
+def _asked_for(manifest: Manifest, split: str | None, source: str | None, finding: str | None) -> Manifest:
+    images = manifest.images
+    mask = pd.Series(data=True, index=images.index)
+    for column, wanted in (("split", split), ("source", source)):
+        if wanted is not None:
+            known = sorted(images[column].astype(str).unique())
+            if wanted not in known:
+                raise DataError(f"no image of the set has the {column} {wanted!r}; there are: {', '.join(known)}")
+            mask &= images[column].astype(str) == wanted
+    if finding is not None:
+        if finding not in manifest.label_space.keys:
+            raise DataError(f"{finding!r} is none of the set's findings: {', '.join(manifest.label_space.keys)}")
+        mask &= images[f"presence_{finding}"].isin([Presence.BOXED.value, Presence.PRESENT.value])
+    return manifest.only(mask)
