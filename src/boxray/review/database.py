@@ -42,7 +42,7 @@ HYGIENE: Final = MappingProxyType(
 """Variable -> value, wherever the user has set none."""
 
 LEAST_FREE: Final = 1 << 30
-"""Bytes of disk below which the database is not started: it keeps a journal of 300 MB and dies when the disk is full."""
+"""Bytes of disk below which the database is not started: its journal has 300 MB, and a full disk ends it."""
 _STARTS_WITHIN_S: Final = 60.0
 _ENDS_WITHIN_S: Final = 20.0
 _TRIES: Final = 3  # a port that was free may be taken a moment later
