@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from boxray.cli import review_open
 from boxray.cli.exits import Exit
 from boxray.cli.show import PEOPLE
 from boxray.core.errors import DataError
@@ -35,6 +36,8 @@ from boxray.review.sheet import MOST_FILMS, choose, write_sheet
 from boxray.review.words import edit_in_words, opinion_in_words
 
 app = typer.Typer(help="Review: look, correct, pull, build again.", no_args_is_help=True)
+app.command()(review_open.doctor)
+app.command("open")(review_open.open_set)
 
 DATA: Final = Path("data/built/real")
 CORRECTIONS: Final = Path("data/corrections")

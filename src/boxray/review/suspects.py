@@ -1,10 +1,10 @@
-"""Which annotations are probably wrong, as the detector sees it: a shifted box, one too many, one too few, another finding.
+"""Which annotations are probably wrong, as the detector sees it: a box shifted, one too many or too few, misnamed.
 
 A detector that is right half of the time cannot be believed box by box. So it is asked a question that can be checked:
-which boxes look like boxes that we have moved, or given another finding, ourselves? Copies of the set's boxes are spoiled
-on purpose, a model learns to tell them from those that stand there, and its answer for the latter is their suspicion.
-The real errors among them are few and do it little harm (noise that is not too frequent: Northcutt et al., 2021,
-JAIR 70, who learn from the labels as they are, too). What is missing is a detection of high probability where nobody drew.
+which boxes look like boxes that we have moved, or given another finding, ourselves? Copies of the set's boxes are
+spoiled on purpose, a model learns to tell them from those that stand there, and its answer for the latter is their
+suspicion. The real errors among them are few and do it little harm (as in confident learning: Northcutt et al., 2021,
+JAIR 70). What is missing is a detection of high probability where somebody looked and nobody drew.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def shifted(box: FloatArray, size_wh: tuple[int, int], rng: np.random.Generator)
 
 
 def _told_apart(fine: FloatArray, spoiled: FloatArray, owner: FloatArray, seed: int) -> FloatArray:
-    """Probability of being spoiled for each of `fine`, from a model that has not seen that box or its spoiled copies."""
+    """Probability of being spoiled for each of `fine`, from a model that has seen neither that box nor its copies."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     fold = np.random.default_rng(seed).integers(0, 5, len(fine))
