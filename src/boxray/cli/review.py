@@ -23,12 +23,15 @@ from boxray.core.findings import Presence
 from boxray.core.plain import json_text
 from boxray.data.audit import AGREE_IOU
 from boxray.data.correction_log import CorrectionLog
+from boxray.data.correction_log import CorrectionLog
 from boxray.data.correction_log import undo as undo_batch
 from boxray.data.corrections import now
 from boxray.data.csv_cells import harmless
 from boxray.data.manifest import Manifest
 from boxray.review.agreement import CONSENSUS, Looks, PairAgreement, agreement, model_of, readers_of
 from boxray.review.edits import Edits, EditSource, verdicts_from
+from boxray.review.exchange import edits_from
+from boxray.review.opening import reviewer_of
 from boxray.review.pull import Pulled
 from boxray.review.pull import pull as pull_edits
 from boxray.review.readings import find_readings
@@ -38,6 +41,7 @@ from boxray.review.words import edit_in_words, opinion_in_words
 app = typer.Typer(help="Review: look, correct, pull, build again.", no_args_is_help=True)
 app.command()(review_open.doctor)
 app.command("open")(review_open.open_set)
+app.command("export")(review_open.export)
 
 DATA: Final = Path("data/built/real")
 CORRECTIONS: Final = Path("data/corrections")
@@ -54,18 +58,33 @@ def pull(
     verdicts: Annotated[
         list[Path] | None, typer.Option(help="A file of verdicts that a review sheet has saved; may be named again.")
     ] = None,
+    exchange: Annotated[
+        list[Path] | None, typer.Option(help="An export of CVAT (.xml) or Label Studio (.json); may be named again.")
+    ] = None,
+    reviewer: Annotated[str | None, typer.Option(help="Who worked there; default: this computer's user.")] = None,
+    fiftyone: Annotated[
+        bool | None,
+        typer.Option("--from-fiftyone/--not-from-fiftyone", help="Default: from FiftyOne if no file is named."),
+    ] = None,
     corrections: LogFolder = CORRECTIONS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was taken and refused as JSON.")] = False,
 ) -> None:
     """Take edits into the corrections: shown first, written as one batch, refused row by row where they do not fit."""
     sources: list[EditSource] = [verdicts_from(path) for path in verdicts or ()]
-    if not sources:
-        raise DataError("name where the edits are: --verdicts FILE of a review sheet")
+    if exchange:
+        held = CorrectionLog.read(corrections).opinions if corrections.is_dir() else {}
+        sources += [edits_from(path, reviewer_of(reviewer), held) for path in exchange]
     manifest = Manifest.load(data)
-    pulled = pull_edits(
-        _together([read(manifest) for read in sources]), manifest, corrections, now(), write=not dry_run
-    )
+    with review_open.edits_in_fiftyone(asked=fiftyone if fiftyone is not None else not sources) as opened:
+        sources += opened
+        pulled = pull_edits(
+            _together([read(manifest) for read in sources]), manifest, corrections, now(), write=not dry_run
+        )
+        if not dry_run:
+            safe = {made.id for made in (*(row.correction for row in pulled.taken), *pulled.known)}
+            for source in opened:
+                source.settle(safe)
     if as_json:
         print(json_text(_plain(pulled)), end="")
     else:
