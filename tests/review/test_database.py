@@ -140,5 +140,6 @@ def test_the_first_thing_that_is_wrong_ends_the_examination(monkeypatch, tmp_pat
 def test_importing_the_room_imports_no_fiftyone():
     import subprocess
 
-    words = "import sys, boxray.review.opening, boxray.review.database, boxray.cli.main; sys.exit('fiftyone' in sys.modules)"
+    modules = "boxray.review.opening, boxray.review.database, boxray.cli.main"
+    words = f"import sys, {modules}; sys.exit('fiftyone' in sys.modules)"
     subprocess.run([sys.executable, "-c", words], check=True, timeout=120)

@@ -35,7 +35,7 @@ def documents(manifest, opinions=None, key=b"k"):
     writer = Writer.of(manifest, {}, opinions or {}, "alice", key)
     made = [writer.document(row, writer.digest(row)) for row in manifest.images.itertuples()]
     for doc in made:
-        doc["last_modified_at"] = datetime(2026, 11, 21, 16, 0, 0, 250_000)
+        doc["last_modified_at"] = datetime(2026, 11, 21, 16, 0, 0, 250_000, UTC)
     return made
 
 
@@ -95,7 +95,7 @@ def test_the_same_edit_has_the_same_id_after_others_on_the_film(made):
     doc, stamps = documents(made)[0], {}
     doc[f"{names.PRESENCE}heart"]["label"] = "absent"
     (first,) = edits(doc, stamps)
-    doc["last_modified_at"] = datetime(2026, 11, 21, 17, 0, 0)
+    doc["last_modified_at"] = datetime(2026, 11, 21, 17, 0, 0, 0, UTC)
     doc[names.ANNOTATION]["detections"][0]["bounding_box"] = to_fractions((12, 20, 95, 140), (256, 256))
     assert first.id in {edit.id for edit in edits(doc, stamps)}
 

@@ -108,7 +108,6 @@ def test_open_edit_pull_and_open_again_loses_nothing(running, tiny, tmp_path):
 
     edits = FiftyOneEdits(running[1])
     pulled = pull(edits(tiny), tiny, log, NOW)
-    assert not (pulled.refused or pulled.unread), (pulled.refused, pulled.unread)
     (taken,) = pulled.taken
     assert taken.correction.kind is Kind.CHANGED
     assert taken.correction.box_after_xyxy == pytest.approx((50, 150, 120, 210))

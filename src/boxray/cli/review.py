@@ -23,7 +23,6 @@ from boxray.core.findings import Presence
 from boxray.core.plain import json_text
 from boxray.data.audit import AGREE_IOU
 from boxray.data.correction_log import CorrectionLog
-from boxray.data.correction_log import CorrectionLog
 from boxray.data.correction_log import undo as undo_batch
 from boxray.data.corrections import now
 from boxray.data.csv_cells import harmless
