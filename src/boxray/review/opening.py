@@ -24,6 +24,7 @@ AT_MOST: Final = 20_000
 """Images that are opened without being asked twice: the App stays quick, and the database below a gigabyte."""
 PORT: Final = 5151
 """FiftyOne's own."""
+_APP_STARTS_WITHIN_S: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,10 @@ def show(review: Review, port: int, *, browser: bool, view: str | None = None) -
         DataError: If the port is taken.
     """
     import fiftyone as fo
+    from fiftyone.core.service import Service
 
+    # FiftyOne gives its server a minute to start; on a machine that is busy it takes two.
+    Service._wait_for_child_port.__defaults__ = (None, _APP_STARTS_WITHIN_S)  # noqa: SLF001
     with socket.socket() as place:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
