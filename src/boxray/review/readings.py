@@ -268,8 +268,4 @@ def _packed(content: bytes) -> str:
 
 
 def _unpacked(text: str) -> bytes:
-<<<<<<< HEAD
     return zlib.decompress(base64.b64decode(text))
-=======
-    return zlib.decompress(base64.b85decode(text))
->>>>>>> df46137a49d31f82012bb7073126fb7adb91b8b4
