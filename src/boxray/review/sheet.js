@@ -470,7 +470,7 @@ function filmView(film) {
     make("div", { class: "rows" }, ...marks.map((mark, number) => boxRow(film, mark, number)),
       marks.length ? null : make("div", { class: "quiet" }, "No box here.")),
     make("div", { class: "rows" }, ...keys.map((key) => findingRow(film, findings.get(key)))),
-    verdicts ? field(`Reason, for ${findings.get(reasonOf).display}`, make("textarea", { id: "reason", maxlength: 2000,
+    verdicts ? field(`Reason, for ${findings.get(reasonOf).display}`, make("textarea", { id: "reason", maxlength: 2000, placeholder: "What is seen. No patient's name.",
       onchange: (event) => {
         verdictsOf(film, reasonOf, true).reason = event.target.value;
         keep();
