@@ -6,7 +6,11 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python; do \
 	$$p -c '$(FITS)' 2>/dev/null && { echo $$p; break; }; done)
 FILES ?=
+# A folder under tests/, such as serve; empty: all of them.
+TESTS ?=
 BENCH ?= reading
+# Of the bench, such as "--seconds 30".
+ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check fmt bench clean
@@ -32,11 +36,11 @@ $(VENV)/dev.stamp: $(VENV)/base.stamp
 demo: $(VENV)/base.stamp  ## read the bundled examples (or FILES="a.dcm b.png") into runs/demo
 	@$(BIN)/boxray demo $(FILES)
 
-test: $(VENV)/dev.stamp  ## run the tests (under ten minutes on two cores)
-	@$(BIN)/python -m pytest -m "not slow"
+test: $(VENV)/dev.stamp  ## run the tests (under ten minutes on two cores; TESTS=serve: those of one room)
+	@$(BIN)/python -m pytest -m "not slow" $(addprefix tests/,$(TESTS))
 
 test-all: $(VENV)/dev.stamp  ## run all tests, the long ones too
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(addprefix tests/,$(TESTS))
 
 check: $(VENV)/dev.stamp  ## formatting, lint, types, direction of imports
 	@$(BIN)/ruff format --check .
@@ -48,8 +52,8 @@ fmt: $(VENV)/dev.stamp  ## format, and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp  ## how fast a radiograph is read, and against what (BENCH=data: a million images)
-	@$(BIN)/python tests/benchmarks/$(BENCH).py
+bench: $(VENV)/dev.stamp  ## how fast a radiograph is read, and against what (BENCH=data: a million images; BENCH=serve: many clients)
+	@$(BIN)/python tests/benchmarks/$(BENCH).py $(ARGS)
 
 clean:  ## remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

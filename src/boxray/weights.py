@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +18,11 @@ from boxray.core.calibration import Scale
 from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
 from boxray.core.reading import ModelIdentity
-from boxray.runs.recipe import Clahe
+from boxray.runs.recipe import Clahe, StrictModel
 from boxray.runs.run import write_atomically
+
+LICENCE: Final = "AGPL-3.0-or-later; trained on non-commercial data sets: for non-commercial use only"
+INTENDED_USE: Final = "Research on chest radiographs. Not a medical device."
 
 _WEIGHT_FILES: Final = frozenset({".json", ".onnx", ".safetensors"})
 """What a path of weights ends in. A name may have points too, as in ``tiny-1.0``."""
@@ -38,6 +42,17 @@ class Provenance(_Strict):
     fingerprint: str
     """SHA-256 of the manifest."""
     recipe: dict[str, Any]
+
+    @classmethod
+    def of_run(cls, trained: Mapping[str, Any], positives: dict[str, int], recipe: StrictModel) -> Provenance:
+        """Of a run's `trained.json` and recipe; paths of the machine stay out."""
+        return cls(
+            sources=tuple(trained["sources"]),
+            images=trained["images"],
+            positives=positives,
+            fingerprint=trained["fingerprint"],
+            recipe=recipe.model_dump(mode="json", exclude={"data", "start"}),
+        )
 
 
 class OperatingPoint(_Strict):

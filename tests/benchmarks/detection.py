@@ -35,7 +35,7 @@ from boxray.core.radiograph import Radiograph
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.load import ENGINES, load_detector
-from boxray.detection.quantize import quantize, spread
+from boxray.detection.quantize import quantize
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import train
 from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
@@ -124,7 +124,7 @@ def weights_of(options: Asked, folder: Path) -> Path:
 def pictures_of(options: Asked, folder: Path) -> list[Path]:
     """PNG files: of the built set's test part, or of the examples that are not refused."""
     if (options.data / "manifest.json").is_file():
-        part = spread(Manifest.load(options.data).part(Split.TEST), min(options.images, PICTURES))
+        part = Manifest.load(options.data).part(Split.TEST).spread(min(options.images, PICTURES))
         return [options.data / picture for picture in part.images["picture"]]
     files = []
     for example in examples():
@@ -358,7 +358,7 @@ def training(options: Asked, weights: Path, folder: Path) -> None:
     from ultralytics import YOLO
 
     architecture = load_card(weights, check=".onnx")[0].architecture
-    part = spread(Manifest.load(options.data).part(Split.TRAIN), options.train_images)
+    part = Manifest.load(options.data).part(Split.TRAIN).spread(options.train_images)
     data, n = copied_set(part, folder), len(part.images)
     batch = 16
 

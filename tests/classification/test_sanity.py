@@ -14,6 +14,7 @@ from boxray.classification.backbones import PooledClassifier, build_classifier  
 from boxray.classification.preprocess import equalized_square, network_input  # noqa: E402
 from boxray.classification.sanity import (  # noqa: E402
     map_change_when_randomized,
+    map_changes,
     rank_correlation,
     with_shuffled_weights,
 )
@@ -123,3 +124,21 @@ def test_rank_correlation_is_scipys(pairs: list[tuple[int, int]]) -> None:
         return
 
     assert rank_correlation(one, other) == pytest.approx(spearmanr(one, other).statistic, abs=1e-12)
+
+
+def test_the_check_of_a_whole_set_tells_maps_that_see_the_head_from_those_that_do_not(
+    network: PooledClassifier, pixels: "torch.Tensor"
+) -> None:
+    seen: list[int] = []
+
+    changes = map_changes(
+        network, (pixels[place : place + 1] for place in range(2)), ("grad_cam", "eigen_cam"), 1, lambda: seen.append(1)
+    )
+
+    of = {(change.method, change.shuffled): change for change in changes}
+    assert len(of) == 4
+    assert abs(of["grad_cam", "head"].mean) < 0.5
+    assert of["eigen_cam", "head"].mean == pytest.approx(1)
+    assert all(-1 <= change.low <= change.mean <= change.high <= 1.0001 for change in changes)
+    assert of["eigen_cam", "head"].maps == 2 * 8
+    assert len(seen) == 2

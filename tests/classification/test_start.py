@@ -10,8 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 
+from boxray.classification.backbones import build_classifier, load_start  # noqa: E402
 from boxray.classification.recipe import SIDE_PX  # noqa: E402
-from boxray.classification.start import address_of, fetch_start  # noqa: E402
+from boxray.classification.start import address_of, features_of_xrv, fetch_start, fetch_xrv_start  # noqa: E402
+from boxray.cli.main import main  # noqa: E402
 from boxray.core.errors import DataError  # noqa: E402
 from boxray.tensors import read_tensors  # noqa: E402
 
@@ -86,3 +88,33 @@ def test_every_backbone_has_an_address_that_names_its_hash(architecture: str) ->
 
     assert address_of(architecture).startswith("https://")
     int(stem.rsplit("-", 1)[-1], 16)
+
+
+def test_the_features_of_torchxrayvision_stay_what_they_were() -> None:
+    models = pytest.importorskip("torchxrayvision", reason="needs the extra [xrv]").models
+    torch.manual_seed(0)
+    theirs = models.DenseNet(weights=None, num_classes=18).eval()  # random weights: nothing is fetched
+    ours = build_classifier("densenet121", 8)
+    load_start(ours, features_of_xrv(theirs.state_dict()))
+    grey = torch.rand(2, 1, 64, 64) * 2 - 1
+
+    with torch.no_grad():
+        found = ours.eval().features(grey.repeat(1, 3, 1, 1))
+        wanted = torch.nn.functional.relu(theirs.features(1024 * grey))
+
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4 * float(wanted.max()))
+
+
+def test_weights_that_torchxrayvision_does_not_have_are_named(tmp_path: Path) -> None:
+    pytest.importorskip("torchxrayvision", reason="needs the extra [xrv]")
+
+    with pytest.raises(DataError, match="there are: densenet121-res224-all"):
+        fetch_xrv_start("densenet121-res512-all", tmp_path / "xrv.safetensors")
+
+
+def test_pickles_of_torchxrayvision_are_not_read_unasked(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["classification", "download", "densenet121", "--xrv", "densenet121-res224-all"])
+
+    assert left.value.code == 2
+    assert "--trust" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import pytest
 
 from boxray.cli import serve
 from boxray.cli.main import main
+from boxray.core.errors import ModelError
 
 TOKEN = "0123456789abcdef"
 
@@ -33,7 +34,7 @@ def test_each_door_opens_on_this_machine_alone(door, opened):
 
     ((name, models, where),) = opened
     assert name.endswith("launch_rest" if door == ("rest",) else "app.launch")
-    assert models == ("openvino", False, None)
+    assert models == ("openvino", None)
     assert (where["address"], where["token"], where["root_path"]) == ("127.0.0.1", None, "")
 
 
@@ -48,10 +49,10 @@ def test_with_a_token_another_address_is_served_under_its_names(opened, tmp_path
     file.write_text(TOKEN)
     options = ("--address", "0.0.0.0", "--token-file", str(file), "--host", "films.example", "--root-path", "/boxray/")
 
-    assert leave("serve", "app", "--many", *options) == 0
+    assert leave("serve", "app", *options) == 0
 
     ((_, models, where),) = opened
-    assert models == ("openvino", True, None)
+    assert models == ("openvino", None)
     assert (where["token"], where["hosts"], where["root_path"]) == (TOKEN, ["films.example"], "/boxray")
 
 
@@ -65,8 +66,20 @@ def test_the_models_are_those_that_are_asked_for(monkeypatch):
         asked.append((engine, options))
         return Nobody()
 
-    monkeypatch.setattr("boxray.localization.reader.released_reader", reader)
+    monkeypatch.setattr("boxray.serve.service.released_reader", reader)
 
-    serve._service("onnxruntime", True, "yolov8n")
+    serve._service("onnxruntime", "yolov8n")
 
-    assert asked == [("onnxruntime", {"many": True, "detector": "yolov8n"})]
+    alone, rush = {"detector": "yolov8n"}, {"many": True, "detector": "yolov8n"}
+    assert asked == [("onnxruntime", alone), ("onnxruntime", rush)]
+
+
+@pytest.mark.parametrize("door", ["app", "rest"])
+def test_weights_that_cannot_be_trusted_are_refused_as_a_configuration_e5(door, monkeypatch, capsys):
+    def reader(*_, **__):
+        raise ModelError("the label spaces differ: edema is missing")
+
+    monkeypatch.setattr("boxray.serve.service.released_reader", reader)
+
+    assert leave("serve", door) == 78
+    assert "edema is missing" in capsys.readouterr().err

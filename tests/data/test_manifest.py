@@ -1,6 +1,7 @@
 """The manifest: two tables that come back as they were written, and one fingerprint for the same data."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from boxray.core.errors import DataError
 from boxray.core.findings import Presence
 from boxray.data.manifest import BOX_COLUMNS, Manifest
 from boxray.data.split import PARTS, Split
+from built import image_row, manifest_of
 from making import label_space
 
 SPACE = label_space("effusion", "edema")
@@ -163,3 +165,18 @@ def test_while_tables_are_written_over_old_ones_there_is_no_set(tmp_path, monkey
 
     with pytest.raises(DataError, match="no built data set"):
         Manifest.load(tmp_path)
+
+
+def test_images_are_spread_over_the_sources_while_they_last_and_the_same_each_time(tmp_path):
+    cells = {"fluid": ("unknown", "none"), "heart": ("unknown", "none")}
+    rows = [
+        image_row(n, "val", cells, source=source) for source, n_of in {"a": 40, "b": 2}.items() for n in range(n_of)
+    ]
+    manifest = manifest_of(tmp_path, rows, [])
+
+    chosen = manifest.spread(10)
+
+    assert Counter(chosen.images["source"]) == {"a": 8, "b": 2}
+    assert chosen.images["image_id"].tolist() == manifest.spread(10).images["image_id"].tolist()
+    assert chosen.images["image_id"].tolist() != manifest.spread(10, seed=1).images["image_id"].tolist()
+    assert len(manifest.spread(100).images) == 42

@@ -16,6 +16,7 @@ from boxray.detection.evaluate import judge
 from boxray.detection.model_card import write_model_card
 from boxray.detection.report.evaluation import whole_evaluation
 from boxray.detection.report.write import write_report
+from boxray.page.judged import JudgedOn
 from boxray.weights import Calibrated, ModelCard, OperatingPoint, Provenance, load_card, save_card, write_card
 from built import SQUARE_XYXY, TWO, build_tiny_set
 
@@ -64,12 +65,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         detections,
         results,
         card.identity(),
-        fingerprint="e" * 64,
-        split="test",
-        with_assumed=False,
+        JudgedOn.of(manifest, fingerprint="e" * 64, split="test", with_assumed=False, rounds=20),
         told=None,
         told_note="torch | is not here",
-        rounds=20,
     )
     write_report(folder / "report", evaluation, manifest, detections)
     return folder

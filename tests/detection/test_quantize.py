@@ -1,6 +1,5 @@
 """int8: made from a tiny detector on a made set, with what it lost beside it."""
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,8 @@ from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.detect import YoloDetector
 from boxray.detection.load import int8_card, load_detector
-from boxray.detection.quantize import quantize, spread, with_accuracy
-from built import build_tiny_set, image_row, manifest_of
+from boxray.detection.quantize import quantize, with_accuracy
+from built import build_tiny_set
 from tiny_detector import SIDE, tiny_weights
 
 
@@ -94,18 +93,3 @@ def test_int8_is_not_made_of_int8(tmp_path: Path, built: Manifest) -> None:
 def test_without_a_validation_part_no_ranges_are_set(tmp_path: Path, built: Manifest) -> None:
     with pytest.raises(DataError, match="no validation part"):
         quantize(tiny_weights(tmp_path / "weights"), built.part(Split.TRAIN), images=1)
-
-
-def test_images_are_spread_over_the_sources_while_they_last_and_the_same_each_time(tmp_path: Path) -> None:
-    cells = {"fluid": ("unknown", "none"), "heart": ("unknown", "none")}
-    rows = [
-        image_row(n, "val", cells, source=source) for source, n_of in {"a": 40, "b": 2}.items() for n in range(n_of)
-    ]
-    manifest = manifest_of(tmp_path, rows, [])
-
-    chosen = spread(manifest, 10)
-
-    assert Counter(chosen.images["source"]) == {"a": 8, "b": 2}
-    assert chosen.images["image_id"].tolist() == spread(manifest, 10).images["image_id"].tolist()
-    assert chosen.images["image_id"].tolist() != spread(manifest, 10, seed=1).images["image_id"].tolist()
-    assert len(spread(manifest, 100).images) == 42

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from boxray.core.arrays import FloatArray
 from boxray.core.boxes import Box
 from boxray.core.reading import Case, SaliencyMap
-from boxray.localization.agreement import agree, painted
+from boxray.localization.agreement import agree, agree_by_boxes, painted
 
 BOX = Box(2, 2, 6, 6)
 
@@ -87,3 +87,20 @@ def test_agreement_does_not_change_with_the_strength_of_the_map(seed: int, facto
 )
 def test_painted_pixels(box: Box, n_pixels: int) -> None:
     assert painted([box], (10, 12)).sum() == n_pixels
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 12)] * 4), max_size=5), st.booleans(), st.integers(0, 3))
+def test_agreement_by_boxes_is_that_of_the_first_so_many_boxes(corners, map_speaks, seed):
+    boxes = [Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)) for x1, y1, x2, y2 in corners]
+    values = np.random.default_rng(seed).random((10, 11), dtype=np.float32) * (seed > 0)  # seed 0: a map of nothing
+    saliency = SaliencyMap("edema", values)
+
+    rows = agree_by_boxes("edema", boxes, saliency, map_speaks=map_speaks)
+
+    assert len(rows) == len(boxes) + 1
+    for n_boxes, row in enumerate(rows):
+        alone = agree("edema", boxes[:n_boxes], saliency, map_speaks=map_speaks)
+        assert (row.case, row.pointing_hit) == (alone.case, alone.pointing_hit)
+        assert row.iou == pytest.approx(alone.iou)
+        assert (row.energy_inside is None) == (alone.energy_inside is None)
+        assert (row.energy_inside or 0) == pytest.approx(alone.energy_inside or 0, abs=1e-4)

@@ -13,14 +13,36 @@ import numpy as np
 
 from boxray.core.boxes import Box
 from boxray.core.findings import Finding, LabelSpace
-from boxray.core.protocols import FixedClassifier, FixedDetector
-from boxray.core.reading import Detection, ModelIdentity
+from boxray.core.protocols import Classified, FixedClassifier, FixedDetector
+from boxray.core.reading import Detection, ModelIdentity, SaliencyMap
 from boxray.localization.reader import Reader
 from boxray.serve.app import launch
 from boxray.serve.service import Service
 
 KEYS = ("edema", "pneumonia", "tuberculosis", "cardiomegaly", "emphysema", "covid", "effusion", "atelectasis")
 SPACE = LabelSpace("eight", tuple(Finding(key, key.capitalize(), "it", "#EE6677") for key in KEYS))
+
+
+class MappedClassifier(FixedClassifier):
+    """Its maps rise from the left to the right; that of effusion is four times as strong as the others."""
+
+    def classify(self, rad):
+        height, width = rad.pixels.shape
+        rising = np.tile(np.linspace(0, 1, width, dtype=np.float32), (height, 1))
+        maps = tuple(SaliencyMap(key, rising * (4 if key == "effusion" else 1)) for key in self.scores)
+        return Classified(self.scores, maps, self.lungs)
+
+
+def fixed_reader() -> Reader:
+    """Two boxes in every radiograph, scores and maps of all findings but one."""
+    found = (
+        Detection("effusion", 0.83, Box(30, 150, 100, 210)),
+        Detection("cardiomegaly", 0.41, Box(90, 100, 190, 200)),
+    )
+    identity = ModelIdentity("fixed", "1", "0" * 64, {"cardiomegaly": 0.3})
+    detector = FixedDetector(SPACE, found, tuple(key for key in KEYS if key != "edema"), identity)
+    scores = {key: 0.25 for key in KEYS if key != "covid"} | {"effusion": 0.75}
+    return Reader(detector, MappedClassifier(SPACE, scores))
 
 
 @dataclass(frozen=True)
@@ -35,7 +57,7 @@ class Served:
         return self.log.read_text().count("read id=")
 
 
-def serve_fixed_models(example: Path) -> None:
+def serve_fixed_models(example: Path, root_path: str = "") -> None:
     """What the server's process does: fixed models, the real decoder, and a Pillow that opens nothing."""
     import PIL.Image
 
@@ -43,15 +65,29 @@ def serve_fixed_models(example: Path) -> None:
         raise AssertionError("Pillow was asked to open a file")
 
     PIL.Image.open = refuse
+    tell_who_is_asked()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    found = (
-        Detection("effusion", 0.83, Box(30, 150, 100, 210)),
-        Detection("cardiomegaly", 0.41, Box(90, 100, 190, 200)),
-    )
-    identity = ModelIdentity("fixed", "1", "0" * 64, {"cardiomegaly": 0.3})
-    detector = FixedDetector(SPACE, found, tuple(key for key in KEYS if key != "edema"), identity)
-    classifier = FixedClassifier(SPACE, {key: 0.25 for key in KEYS if key != "covid"})
-    launch(Service(Reader(detector, classifier)), [example], port=0, source="https://example.org/source")
+    where = {"source": "https://example.org/source", "root_path": root_path, "comparisons": example.parent / "compare"}
+    launch(Service(fixed_reader()), [example], port=0, **where)
+
+
+OUTSIDE = "asked outside:"
+
+
+def tell_who_is_asked() -> None:
+    """From now on this process logs each host beside this machine that it looks up or connects to."""
+
+    def tell(event, arguments):
+        if event == "socket.getaddrinfo":
+            host = arguments[0]
+        elif event in {"socket.connect", "socket.sendto"} and isinstance(arguments[1], tuple):
+            host = arguments[1][0]
+        else:
+            return
+        if host not in {None, "", "localhost", "127.0.0.1", "::1"}:
+            print(OUTSIDE, host, file=sys.stderr, flush=True)
+
+    sys.addaudithook(tell)
 
 
 def a_chest_png() -> bytes:
@@ -80,20 +116,47 @@ def url_in(log: Path, server: subprocess.Popen) -> str:
 
 
 def upload(page, name: str, data: bytes) -> None:
-    page.set_input_files("#upload input[type=file]", {"name": name, "mimeType": "text/plain", "buffer": data})
+    bring(page, {name: data})
+
+
+def bring(page, files: dict[str, bytes]) -> None:
+    """Several files at once, as from a folder."""
+    brought = [{"name": name, "mimeType": "text/plain", "buffer": data} for name, data in files.items()]
+    page.set_input_files(".bx-files", brought)
+
+
+def wait_until_done(page, n_files: int) -> None:
+    listed = "document.querySelectorAll('.bx-rows li').length === n"
+    page.wait_for_function(f"n => {listed} && !document.querySelector('.bx-progress progress')", arg=n_files)
 
 
 def open_chest(page) -> None:
     upload(page, "chest.png", a_chest_png())
     page.wait_for_selector("table.bx-findings")
+    page.wait_for_selector("canvas[data-painted]")
 
 
 def box_rows(page) -> list[str]:
     return page.locator("table.bx-boxes tbody tr").all_inner_texts()
 
 
-def wait_for_boxes(page, number: int) -> None:
-    page.wait_for_function(f"document.querySelectorAll('table.bx-boxes tbody tr').length === {number}")
+def set_threshold(page, value: float) -> None:
+    page.fill("#threshold", str(value))
+
+
+def state_of(page, name: str):
+    """What the viewer's state says."""
+    return page.evaluate(f"document.querySelector('.bx-room').parentElement.boxray.film.state.{name}")
+
+
+def shade_at(page, x: float, y: float) -> list[int]:
+    """Red, green, blue of the canvas at a place in shares of its sides, once all is drawn."""
+    script = """([x, y]) => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => {
+      const canvas = document.querySelector('.bx-canvas');
+      const at = canvas.getContext('2d').getImageData(x * canvas.width, y * canvas.height, 1, 1);
+      resolve([...at.data.slice(0, 3)]);
+    })))"""
+    return page.evaluate(script, [x, y])
 
 
 def downloaded(page, button: str) -> bytes:
@@ -104,4 +167,4 @@ def downloaded(page, button: str) -> bytes:
 
 
 if __name__ == "__main__":
-    serve_fixed_models(Path(sys.argv[1]))
+    serve_fixed_models(Path(sys.argv[1]), *sys.argv[2:])

@@ -69,8 +69,9 @@ def test_the_page_tells_no_path_of_this_machine(served):
 @pytest.mark.browser
 def test_the_page_asks_nobody_but_this_machine(page):
     open_chest(page)
-    page.click("#finding label:has-text('Atelectasis')")
-    page.wait_for_selector("figcaption:has-text('Atelectasis')")
+    page.select_option("[data-set=layout]", "map")
+    page.select_option("[data-set=finding]", "atelectasis")
+    page.wait_for_selector(".bx-map-caption:has-text('Atelectasis')")
 
     hosts = {urlsplit(url).hostname for url in page.asked if not url.startswith(("data:", "blob:"))}
 

@@ -1,87 +1,276 @@
+import csv
+import io
 import json
+import zipfile
 
 import cv2
 import numpy as np
 import pytest
 
-from boxray.core.reading import DISCLAIMER
-from serve.reading_room import a_chest_png, box_rows, downloaded, open_chest, upload, wait_for_boxes
+from boxray.core.boxes import Box
+from boxray.core.errors import Outcome
+from boxray.core.reading import Detection, ModelIdentity, Reading
+from boxray.serve.desk import Desk, at_threshold, suspicion
+from boxray.serve.packing import unpacked_pixels
+from boxray.serve.problems import Problem
+from boxray.serve.service import Service
+from serve.reading_room import KEYS, a_chest_png, fixed_reader
 
-# All of it in a browser: what a control does is what somebody sees who touches it.
-
-
-@pytest.mark.browser
-def test_an_uploaded_png_gives_a_table_of_all_eight_findings(page):
-    open_chest(page)
-
-    rows = page.locator("table.bx-findings tbody tr").all_inner_texts()
-
-    assert len(rows) == 8
-    assert "boxed (1)" in next(row for row in rows if row.startswith("Effusion"))
-    assert "not assessed" in next(row for row in rows if row.startswith("Edema"))
-    assert "no box" in next(row for row in rows if row.startswith("Covid"))
-    assert page.locator("#viewer img").count() == 2
-    assert page.faults == []
+CHEST = a_chest_png()
 
 
-@pytest.mark.browser
-def test_a_text_file_is_refused_with_its_code_and_without_a_table(page):
-    open_chest(page)
-
-    upload(page, "letter.txt", b"Dear colleague, this is a letter.")
-    page.wait_for_selector(".bx-refusal")
-
-    assert "input.not_supported" in page.inner_text(".bx-refusal")
-    assert page.locator("table.bx-findings").count() == 0
-    assert page.locator("#viewer img").count() == 0
-    record = json.loads(downloaded(page, "#download-reading"))
-    assert (record["status"], record["code"]) == ("REFUSED", "input.not_supported")
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    example = tmp_path_factory.mktemp("examples") / "example.png"
+    example.write_bytes(CHEST)
+    return Desk(Service(fixed_reader()), [example])
 
 
-@pytest.mark.browser
-def test_the_slider_removes_a_box_and_brings_it_back_without_reading_again(page, served):
-    open_chest(page)
-    n_reads = served.n_reads()
-    assert len(box_rows(page)) == 2
-
-    page.fill("#threshold input[type=number]", "0.6")
-    page.keyboard.press("Tab")
-    wait_for_boxes(page, 1)
-    (row,) = box_rows(page)
-    page.click("#thresholds label:has-text('Stored')")
-    wait_for_boxes(page, 2)
-
-    assert "Effusion" in row
-    assert served.n_reads() == n_reads > 0
+def a_case(desk, data=CHEST, name="chest.png"):
+    (taken,) = desk.take("own", name, data)
+    return desk.case(taken["id"])
 
 
-@pytest.mark.browser
-def test_the_reading_and_the_picture_can_be_saved(page):
-    open_chest(page)
-
-    record = json.loads(downloaded(page, "#download-reading"))
-    picture = cv2.imdecode(np.frombuffer(downloaded(page, "#download-picture"), np.uint8), cv2.IMREAD_COLOR)
-
-    assert record["file"] == "chest.png"
-    assert [det["finding"] for det in record["detections"]] == ["effusion", "cardiomegaly"]
-    assert record["disclaimer"] == DISCLAIMER
-    assert picture.shape[1] > 2 * 256
+def a_read_case(desk, data=CHEST):
+    case = a_case(desk, data)
+    desk.keep(case, desk.submit(case).result(60))
+    return case
 
 
-@pytest.mark.browser
-def test_an_example_is_read_like_an_upload_and_its_hostile_name_does_nothing(page):
-    page.click("#example-0")
-    page.wait_for_selector("table.bx-findings")
-
-    assert "${document.title=1}<b>{{7*7}}.png" in page.inner_text("#status")
-    assert page.title() == "boxray"
+def saved_reading(desk, case, min_score=None):
+    return json.loads(desk.file(case, "reading", min_score, None).data)
 
 
-@pytest.mark.browser
-def test_of_an_upload_nothing_stays_on_the_disk_and_no_name_in_the_log(page, served):
-    open_chest(page)
+def a_zip(*members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return file.getvalue()
 
-    left = [path for path in served.uploads.rglob("*") if path.is_file() and path.read_bytes() == a_chest_png()]
 
-    assert left == []
-    assert "chest.png" not in served.log.read_text()
+def test_a_file_lies_on_the_desk_as_it_came(desk):
+    case = a_case(desk)
+
+    assert (case.name, case.data, case.seen) == ("chest.png", CHEST, None)
+
+
+def test_every_file_of_a_zip_file_becomes_a_case_of_its_own_but_what_a_system_put_beside_them(desk):
+    packed = a_zip(("one.png", CHEST), ("folder/two.txt", b"2"), ("__MACOSX/._one.png", b"x"), (".DS_Store", b"x"))
+
+    taken = desk.take("own", "films.zip", packed)
+
+    assert [each["name"] for each in taken] == ["one.png", "folder/two.txt"]
+    assert desk.case(taken[0]["id"]).data == CHEST
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        pytest.param(a_zip(("../../etc/passwd", b"x")), id="leads_out"),
+        pytest.param(a_zip(("/etc/passwd", b"x")), id="absolute"),
+        pytest.param(a_zip(("bomb", bytes(2**24))), id="bomb"),
+        pytest.param(a_zip(*((str(number), b"") for number in range(2001))), id="too_many"),
+        pytest.param(b"PK\x03\x04 and nothing more", id="damaged"),
+    ],
+)
+def test_an_archive_that_is_not_to_be_trusted_is_refused_and_nothing_of_it_is_taken(desk, packed):
+    n_cases = len(desk.cases)
+
+    with pytest.raises(Problem) as refused:
+        desk.take("own", "films.zip", packed)
+
+    assert (refused.value.code, refused.value.status) == ("archive.unsafe", 422)
+    assert len(desk.cases) == n_cases
+
+
+def test_a_link_in_an_archive_refuses_it(desk):
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+
+    with pytest.raises(Problem, match="is a link"):
+        desk.take("own", "films.zip", file.getvalue())
+
+
+def test_an_example_is_taken_like_a_file_and_there_are_no_others(desk):
+    (taken,) = desk.take_example("own", 0)
+
+    assert taken["name"] == "example.png"
+    for number in (-1, 1):
+        with pytest.raises(Problem, match="nothing here"):
+            desk.take_example("own", number)
+
+
+def test_what_the_browser_draws_has_every_value_of_the_radiograph(desk):
+    case = a_read_case(desk)
+    grey = cv2.imdecode(np.frombuffer(CHEST, np.uint8), cv2.IMREAD_UNCHANGED)
+
+    pixels = unpacked_pixels(case.shown.pixels, (256, 256))
+
+    assert (np.round(pixels * 255) == grey).all()
+    assert case.shown.map_findings == tuple(key for key in KEYS if key != "covid")
+    assert case.shown.full == 4.0
+
+
+def test_a_case_says_all_that_the_page_needs_to_move_the_threshold_alone(desk):
+    said = desk.said(a_read_case(desk))
+
+    assert [det["finding"] for det in said["reading"]["detections"]] == ["effusion", "cardiomegaly"]
+    assert said["scores"] == [0.83, 0.41]
+    assert [row["case"] for row in said["by_boxes"]["effusion"]] == ["map_only", "both"]
+    assert [row["case"] for row in said["by_boxes"]["cardiomegaly"]] == ["neither", "box_only"]
+    assert said["leading"] == "effusion"
+    json.dumps(said)
+
+
+def test_a_case_that_was_not_read_says_nothing(desk):
+    with pytest.raises(Problem) as refused:
+        desk.said(a_case(desk))
+
+    assert refused.value.code == "request.not_ready"
+
+
+def test_a_refused_file_has_its_code_and_nothing_is_drawn_of_it(desk):
+    case = a_read_case(desk, b"Dear colleague")
+
+    said = desk.said(case)
+
+    assert (said["reading"]["status"], said["reading"]["code"]) == ("REFUSED", "input.not_supported")
+    assert said["suspicion"] is None
+    with pytest.raises(Problem, match="DICOM"):
+        desk.shown(case)
+
+
+def test_a_picture_that_was_let_go_is_made_again(desk):
+    case = a_read_case(desk)
+    pixels, case.shown = case.shown.pixels, None
+
+    assert desk.shown(case).pixels == pixels
+
+
+def test_what_a_reader_said_stands_beside_the_boxes_in_what_is_saved(desk):
+    case = a_read_case(desk)
+    edit = {"action": "rejected", "finding": "effusion", "box_xyxy": [30, 150, 100, 210], "reader": "Dr. A", "of": 0}
+    desk.annotate(case, [edit | {"at": "2026-11-21T10:00:00Z"}])
+
+    saved = saved_reading(desk, case)
+
+    assert len(saved["detections"]) == 2  # the model's boxes stay
+    (annotation,) = saved["annotations"]
+    assert (annotation["action"], annotation["reader"]) == ("rejected", "Dr. A")
+    assert annotation["of"] == {key: saved["detections"][0][key] for key in ("finding", "score", "box_xyxy")}
+
+
+def test_what_is_no_annotation_is_refused_and_what_was_said_before_stays(desk):
+    case = a_read_case(desk)
+    edit = {"action": "drawn", "finding": "edema", "box_xyxy": [1, 2, 3, 4], "reader": "A", "of": None}
+    desk.annotate(case, [edit | {"at": "2026-11-21T10:00:00Z"}])
+
+    with pytest.raises(Problem) as refused:
+        desk.annotate(case, [{"action": "drawn"}])
+
+    assert refused.value.code == "request.malformed"
+    assert len(case.edits) == 1
+
+
+def test_a_file_that_was_refused_cannot_be_annotated(desk):
+    with pytest.raises(Problem, match="was read"):
+        desk.annotate(a_read_case(desk, b"letter"), [])
+
+
+def test_a_refused_file_can_be_saved_as_the_reading_that_says_why(desk):
+    saved = saved_reading(desk, a_read_case(desk, b"letter"))
+
+    assert saved["code"] == "input.not_supported"
+    assert "annotations" not in saved
+
+
+def test_a_saved_reading_has_the_boxes_of_the_threshold_that_was_seen(desk):
+    case = a_read_case(desk)
+
+    counts = [len(saved_reading(desk, case, least)["detections"]) for least in (None, 0.01, 0.5, 0.9)]
+
+    assert counts == [2, 2, 1, 0]
+
+
+def test_a_service_that_takes_nothing_new_says_so_and_calls_it_no_refusal_of_the_file():
+    desk = Desk(Service(fixed_reader()))
+    case = a_case(desk)
+    desk.service.drain()
+
+    with pytest.raises(Problem) as refused:
+        desk.answer(case, None)
+
+    assert (refused.value.code, refused.value.status) == ("service.draining", 503)
+    assert refused.value.headers["retry-after"]
+
+
+@pytest.mark.parametrize("min_score", [None, 0.01, 0.5, 0.9])
+def test_what_was_read_once_says_at_every_threshold_what_a_reading_at_it_says(desk, min_score):
+    case = a_read_case(desk)
+    answer = desk.service.read(CHEST, "chest.png", 0.0)
+
+    here = at_threshold(case.seen, min_score)
+
+    there = desk.service.rethreshold(answer, min_score).reading
+    assert here.to_json()["detections"] == there.to_json()["detections"]
+    assert [(row.finding, row.case) for row in here.agreement] == [(row.finding, row.case) for row in there.agreement]
+    measures = [(row.iou or 0, row.energy_inside or 0) for row in here.agreement]
+    assert measures == [pytest.approx((row.iou or 0, row.energy_inside or 0), abs=1e-4) for row in there.agreement]
+
+
+def test_a_table_has_all_cases_that_were_read_and_leaves_out_what_is_gone(desk):
+    ids = [
+        desk.take("own", name, data)[0]["id"] for name, data in (("a.png", CHEST), ("letter", b"x"), ("c.png", CHEST))
+    ]
+    for case_id in ids[:2]:
+        case = desk.case(case_id)
+        desk.keep(case, desk.submit(case).result(60))
+
+    table = desk.table([*ids, "gone"], None).data.decode("utf-8-sig")
+
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [row["file"] for row in rows] == ["a.png"] * 8 + ["letter"]
+    assert rows[-1]["code"] == "input.not_supported"
+
+
+def test_the_map_of_a_finding_is_a_picture_and_what_a_case_has_not_is_not_found(desk):
+    case = a_read_case(desk)
+
+    assert desk.file(case, "map", None, "edema").name == "boxray-map-edema.png"
+    assert "report" not in desk.said(case)["kinds"]
+    for kind, finding in (("map", "covid"), ("report", None)):  # no map of it, no DICOM file
+        with pytest.raises(Problem) as refused:
+            desk.file(case, kind, None, finding)
+        assert refused.value.code == "request.not_found"
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ({}, 0.0),  # read, and no box at all
+        ({"effusion": 0.83}, 0.83),  # no threshold stored: the score itself
+        ({"cardiomegaly": 0.6}, 2.0),  # twice its threshold of 0.3
+        ({"effusion": 0.83, "cardiomegaly": 0.15}, 0.83),
+    ],
+)
+def test_the_worklist_begins_with_the_highest_score_over_its_threshold(scores, expected):
+    model = ModelIdentity("fixed", "1", "0" * 64, {"cardiomegaly": 0.3})
+    boxes = tuple(Detection(key, score, Box(0, 0, 1, 1)) for key, score in scores.items())
+
+    reading = Reading("a", Outcome.RESULT, size_wh=(9, 9), detections=boxes, models={"detector": model})
+
+    assert suspicion(reading) == pytest.approx(expected)
+
+
+def test_where_only_a_classifier_speaks_its_scores_give_the_order():
+    model = ModelIdentity("fixed", "1", "0" * 64, {"edema": 0.2})
+
+    reading = Reading(
+        "a", Outcome.RESULT, size_wh=(9, 9), scores={"edema": 0.5, "covid": 0.6}, models={"classifier": model}
+    )
+
+    assert suspicion(reading) == pytest.approx(2.5)

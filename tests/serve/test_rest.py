@@ -185,6 +185,10 @@ def test_a_body_that_calls_itself_something_else_is_not_taken(door, kind):
             "multipart/form-data; boundary=x",
             b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\nfield\r\n--x--\r\n',
         ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\nf\r\n' * 10_000 + b"--x--\r\n",
+        ),
     ],
 )
 def test_a_form_that_is_none_is_malformed(door, content_type, content):
@@ -282,6 +286,7 @@ def test_where_nothing_is_a_problem_says_so(door, path):
 def test_a_method_that_an_address_does_not_know_is_told(door):
     assert said(door.get("/v1/readings"), 405, "request.method")
     assert said(door.put("/v1/model"), 405, "request.method")
+    assert door.put("/v1/readings/x").headers["allow"] == "DELETE, GET"
 
 
 def test_the_model_says_who_speaks_and_what_is_not_assessed(door):
@@ -452,11 +457,12 @@ def eventually_ready(log, server):
 
 
 def test_every_answer_tells_the_browser_to_keep_nothing_and_names_no_server(door):
-    for answer in (door.get("/v1/model"), door.get("/none"), posted(door, b"")):
+    refused = door.get("/v1/model", headers={"host": "rebound.example"})
+    for answer in (door.get("/v1/model"), door.get("/none"), posted(door, b""), refused):
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["x-frame-options"] == "DENY"
-        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers.get_list("content-security-policy") == ["default-src 'none'; frame-ancestors 'none'"]
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 

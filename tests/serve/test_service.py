@@ -216,3 +216,20 @@ def test_the_models_work_on_one_radiograph_at_a_time():
 
     assert detector.n_runs == 6
     assert detector.most_inside == 1
+
+
+def test_who_comes_alone_has_the_reader_for_one_and_those_who_wait_have_the_reader_for_many():
+    for_one, for_many = CountingDetector(), CountingDetector(pause_s=0.02)
+    many = Reader(for_many, CornerClassifier(), lanes=2)
+    service = Service(Reader(for_one, CornerClassifier()), rush=many, decode=lambda data: RAD)
+
+    service.read(b"bytes", "a.png")
+    assert service.wait_until_idle(30)
+    assert (for_one.n_runs, for_many.n_runs) == (1, 0)
+    futures = [service.submit(b"bytes", "a.png") for _ in range(8)]
+    answers = [future.result(30) for future in futures]
+
+    assert [answer.reading.status for answer in answers] == [Outcome.RESULT] * 8
+    assert for_many.n_runs >= 6  # the last may be alone again
+    assert for_many.most_inside == 2
+    assert for_one.n_runs + for_many.n_runs == 9

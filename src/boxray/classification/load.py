@@ -13,7 +13,7 @@ from boxray.classification.classify import CamClassifier
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.core.errors import MissingExtra, ModelError
 from boxray.tensors import TorchSession, read_tensors
-from boxray.weights import ModelCard, Provenance, load_card
+from boxray.weights import INTENDED_USE, LICENCE, ModelCard, Provenance, load_card
 
 if TYPE_CHECKING:
     from boxray.classification.backbones import WithMaps
@@ -100,20 +100,14 @@ def card_of(recipe: ClassificationRecipe, trained: dict[str, Any], name: str, ve
         version=version,
         job="classification",
         architecture=recipe.architecture,
-        licence="AGPL-3.0-or-later; trained on non-commercial data sets: for non-commercial use only",
-        intended_use="Research on chest radiographs. Not a medical device.",
+        licence=LICENCE,
+        intended_use=INTENDED_USE,
         label_space=trained["label_space"],
         assessed=tuple(trained["findings"]),
         side_px=recipe.side_px,
         clahe=recipe.clahe,
         operating_points={},
-        trained_on=Provenance(
-            sources=tuple(trained["sources"]),
-            images=trained["images"],
-            positives=trained["positives"],
-            fingerprint=trained["fingerprint"],
-            recipe=recipe.model_dump(mode="json", exclude={"data", "start"}),
-        ),
+        trained_on=Provenance.of_run(trained, trained["positives"], recipe),
         sha256={},
     )
 

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from boxray.classification.evaluate import FEWEST_IMAGES
 from boxray.classification.report.evaluation import SCHEMA
 from boxray.core.calibration import Scale
-from boxray.core.errors import ModelError
 from boxray.core.metrics import CONFUSION_FIGURES
-from boxray.core.reading import DISCLAIMER
 from boxray.page.markdown import Json, code, folded, plain, said, table
-from boxray.page.model_card import Sources, cards_of, files_table, licence, training, unseen_sources
-from boxray.page.model_card import read_results as read_json_results
-from boxray.runs.run import write_atomically
-from boxray.weights import ModelCard, load_card
+from boxray.page.model_card import (
+    Sources,
+    head,
+    licence,
+    model,
+    read_results,
+    training,
+    unseen_sources,
+    use,
+    write_page,
+)
+from boxray.weights import ModelCard
 
 FEW_IMAGES: Final = 30
 """With or without a finding, within source: with fewer it is named among the limits."""
@@ -42,29 +48,11 @@ def write_model_card(weights: Path, results: Path, out: Path) -> Path:
         ModelError: If the weights are not what their card says, or the results are those of other weights or of
             other operating points.
     """
-    card, _ = load_card(weights, check=".onnx")
-    sizes = {name: file.stat().st_size for name in card.sha256 if (file := weights.with_name(name)).is_file()}
-    page = model_card(card, read_results(results, card), sizes, cards_of(card.trained_on.sources))
-    write_atomically(out, page.encode())
-    return out
-
-
-def read_results(path: Path, card: ModelCard) -> dict[str, Any]:
-    """The results of an evaluation, if they are those of the weights as they are now.
-
-    Raises:
-        DataError: If there is no such file, or it is none of ours.
-        ModelError: If other weights were evaluated, or these at other operating points.
-    """
-    again = f"make it with: boxray classification evaluate {card.name}.onnx --data BUILT --report DIR"
-    results = read_json_results(path, SCHEMA, card.identity().sha256, again)
-    for row in results["findings"]:
-        at, stored = row["at_threshold"], card.thresholds.get(row["finding"])
-        if at is not None and at["threshold"] not in (None, stored):
-            raise ModelError(
-                f"{path.name} was measured at {row['finding']} {at['threshold']}, the card now says {stored}; {again}"
-            )
-    return results
+    return write_page(
+        weights,
+        out,
+        lambda card, sizes, sources: model_card(card, read_results(results, SCHEMA, card), sizes, sources),
+    )
 
 
 def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources: Sources) -> str:
@@ -76,13 +64,15 @@ def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources
         sizes: Bytes of the weight files that are there, by name.
         sources: What the model was trained on: key -> data card, None where there is none.
     """
-    made = card.trained_on
-    positives = [(card.space[key].display, made.positives.get(key, 0)) for key in card.space.keys]
+    fitted = (
+        f"made at its release on the validation part of the set of fingerprint `{card.trained_on.fingerprint}`, "
+        "assumed absences included."
+    )
     parts = [
-        _head(card, results),
+        head(card, results, "something is known", fitted),
         _use(card),
-        _model(card, sizes),
-        training(made.images, made.fingerprint, sources, "training images with it", positives, made.recipe),
+        model(card, sizes),
+        training(card, sources, "training images with it"),
         _findings(card, results),
         _by_group(card, results),
         _at_threshold(card, results),
@@ -98,57 +88,12 @@ def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources
 # What it is
 
 
-def _head(card: ModelCard, results: Json) -> str:
-    data = results["data"]
-    assumed = " --with-assumed" if results["assumed_absences_count"] else ""
-    sources = ", ".join(f"{name} {n}" for name, n in data["sources"].items())
-    counted = "count as absences" if assumed else "do not count"
-    measured = (
-        f"- **E**: `boxray classification evaluate {card.name}.onnx --data BUILT --split {data['split']}{assumed} "
-        f"--report DIR` on the set of fingerprint `{data['fingerprint']}`: {data['images']} images of "
-        f"{data['patients']} patients ({plain(sources)}). An image counts for a finding where something is known; "
-        f"absences that a data card only assumes {counted}. Brackets: 95 % intervals from "
-        f"{results['bootstrap_rounds']} resamples of patients."
-    )
-    fitted = (
-        f"- **V**: made at its release on the validation part of the set of fingerprint "
-        f"`{card.trained_on.fingerprint}`, assumed absences included."
-    )
-    about = (
-        "Model card after Mitchell et al. (2019), made by `boxray classification card`. Its figures come from two "
-        "places, named above each table:"
-    )
-    title = f"# {plain(card.name)} {plain(card.version)}"
-    return "\n\n".join([title, f"**{plain(DISCLAIMER)}**", about, f"{measured}\n{fitted}"])
-
-
 def _use(card: ModelCard) -> str:
-    silent = [card.space[key].display for key in card.space.keys if key not in card.assessed]
     named = plain(", ".join(card.space[key].display for key in card.assessed))
-    meant = (
-        f"**For:** {plain(card.intended_use)} It scores {named} and gives a map for each, for research on classifiers, "
-        "on labels and on what maps show."
-    )
-    not_meant = (
-        "**Not for:** diagnosis, triage, second reading, or any other decision about a person; other views and other "
-        "parts of the body than it was trained on; photographs of films or of screens."
-    )
-    lines = [
-        meant,
-        not_meant,
-        "A map shows where a score came from. It is neither an outline nor a probability.",
-    ]
-    if silent:
-        lines.append(f"**Not assessed:** {plain(', '.join(silent))}. Its silence on them says nothing.")
-    return "\n".join(["## Intended use", "", *(f"- {line}" for line in lines)])
-
-
-def _model(card: ModelCard, sizes: Mapping[str, int]) -> str:
-    shades = "as they are"
-    if card.clahe is not None:
-        shades = f"CLAHE, clip {card.clahe.clip:g}, {card.clahe.tiles} x {card.clahe.tiles} tiles"
-    about = f"{plain(card.architecture)}, a square of {card.side_px} px in grey, shades {shades}."
-    return "\n\n".join(["## Model", about, files_table(card.sha256, sizes)])
+    does = f"scores {named} and gives a map for each, for research on classifiers, on labels and on what maps show."
+    other_films = "other views and other parts of the body than it was trained on"
+    of_maps = "A map shows where a score came from. It is neither an outline nor a probability."
+    return use(card, does, other_films, of_maps)
 
 
 # What was measured

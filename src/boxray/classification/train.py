@@ -95,11 +95,13 @@ def train(
     if recipe.start is not None:
         load_start(classifier, read_tensors(recipe.start))
     classifier.to(recipe.device).to(memory_format=torch.channels_last)
+    epochs = list(_epochs_to_run(classifier, recipe, run.folder))
     squares = run.folder / SQUARES
     try:
-        taught = Taught(prepare(part, recipe, squares), targets, weights)
-        loss = exclusive_loss if part.label_space.exclusive else masked_loss
-        for epoch in _epochs_to_run(classifier, recipe, run.folder):
+        if epochs:  # of a finished run there is nothing left to show
+            taught = Taught(prepare(part, recipe, squares), targets, weights)
+            loss = exclusive_loss if part.label_space.exclusive else masked_loss
+        for epoch in epochs:
             mean = _one_epoch(classifier, epoch, taught, loss, recipe, progress)
             _save_epoch(classifier, run.folder, epoch.number)
             LOG.info("epoch %d: loss %.4f", epoch.number, mean)

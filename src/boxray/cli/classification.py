@@ -13,16 +13,27 @@ from boxray.classification.gate.fit import GateRecipe, fit_gate
 from boxray.classification.gate.gate import FOLDER, Counted, save_gate
 from boxray.classification.recipe import SIDE_PX, ClassificationRecipe
 from boxray.cli import lungs
-from boxray.cli.classification_evaluate import AsJson, card, compare, evaluate
+from boxray.cli.classification_evaluate import AsJson, card, compare, evaluate, sanity
 from boxray.cli.show import progress_bar, steps
-from boxray.cli.training import DataFolder, Overrides, RecipeName, Resume, SplitName, Threads
+from boxray.cli.training import (
+    DataFolder,
+    Overrides,
+    RecipeName,
+    Resume,
+    RunFolder,
+    SplitName,
+    Threads,
+    WeightsFolder,
+    WeightsName,
+    WeightsVersion,
+)
 from boxray.core.errors import MissingExtra, RecipeError
 from boxray.data.manifest import Manifest
 from boxray.runs.recipe import load_recipe, recipe_path
 from boxray.runs.run import latest_run
 
 app = typer.Typer(help="Train, evaluate and release the classifier.", no_args_is_help=True)
-for command in (evaluate, compare, card):
+for command in (evaluate, compare, sanity, card):
     app.command()(command)
 app.add_typer(lungs.app, name="lungs")
 
@@ -77,8 +88,21 @@ def _begun(asked: ClassificationRecipe, name: str) -> bool:
 def download(
     architecture: Annotated[str, typer.Argument(help="Which backbone: mobilenet_v2, vgg16, inception_v3, …")],
     out: Annotated[Path, typer.Option(help="Folder for NAME.safetensors.")] = Path("data/raw/weights"),
+    xrv: Annotated[
+        str | None,
+        typer.Option(help="Instead: weights of torchxrayvision for densenet121, such as densenet121-res224-all."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="With --xrv: its files are pickles, which can run code; I trust them.")
+    ] = False,
 ) -> None:
-    """Fetch torchvision's ImageNet weights to start from; a recipe takes them as start=FILE shades=imagenet."""
+    """Fetch weights to start from: torchvision's, for recipes with start=FILE shades=imagenet; or torchxrayvision's.
+
+    Those of torchxrayvision were trained on chest radiographs (CheXNet's kind); start=FILE alone takes them.
+    """
+    if xrv is not None:
+        print(_fetch_xrv(architecture, xrv, out / f"{xrv}.safetensors", trust=trust))
+        return
     if architecture not in SIDE_PX:
         raise RecipeError(f"there is no backbone {architecture!r}; there are: {', '.join(SIDE_PX)}")
     try:
@@ -90,12 +114,25 @@ def download(
     print(path)
 
 
+def _fetch_xrv(architecture: str, weights: str, out: Path, *, trust: bool) -> Path:
+    if architecture != "densenet121":
+        raise RecipeError(f"torchxrayvision's weights are taken for densenet121, not for {architecture!r}")
+    if not trust:
+        raise RecipeError("torchxrayvision's files are pickles, which can run code when read; say --trust to read them")
+    try:
+        from boxray.classification.start import fetch_xrv_start
+    except ImportError as error:
+        raise MissingExtra("start weights", "train") from error
+    with progress_bar("fetching", None):
+        return fetch_xrv_start(weights, out)
+
+
 @app.command()
 def release(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    name: Annotated[str, typer.Option(help="Of the weights.")],
-    version: Annotated[str, typer.Option(help="Of the weights.")],
-    out: Annotated[Path, typer.Option(help="Where they go.")] = Path("classification/weights"),
+    run: RunFolder,
+    name: WeightsName,
+    version: WeightsVersion,
+    out: WeightsFolder = Path("classification/weights"),
 ) -> None:
     """Write a run's weights as ONNX, safetensors and card, calibrated on its validation part."""
     try:

@@ -1,9 +1,10 @@
-"""`boxray classification evaluate`, `compare` and `card`: what a classifier is worth, and next to another one."""
+"""`boxray classification evaluate`, `compare`, `sanity`, `card`: what a classifier is worth, also next to another."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,8 +16,8 @@ from rich.table import Table
 from boxray.classification.classify import CamClassifier
 from boxray.classification.compare import COMPARED, Compared, compare_auroc
 from boxray.classification.evaluate import judge
-from boxray.classification.load import LUNG_TENSORS, open_classifier
-from boxray.classification.report.evaluation import whole_evaluation
+from boxray.classification.load import LUNG_TENSORS, open_classifier, trained_network
+from boxray.classification.report.evaluation import Evaluation
 from boxray.classification.report.write import write_report
 from boxray.classification.results import FindingResult, Judgement, Mean
 from boxray.classification.score import score_all
@@ -31,6 +32,7 @@ from boxray.core.plain import json_text
 from boxray.core.reading import ModelIdentity
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.page.judged import JudgedOn
 
 WEIGHTS_HELP: Final = "Released .onnx or .safetensors (run by torch), card beside it; or the folder of a finished run."
 _Weights = Annotated[Path, typer.Argument(help=WEIGHTS_HELP)]
@@ -64,14 +66,8 @@ def evaluate(
         with progress_bar("measuring", len(manifest.label_space)) as progress:
             judgement = judge(manifest, scores, classifier, with_assumed=with_assumed, progress=steps(progress))
         if report is not None:
-            evaluation = whole_evaluation(
-                manifest,
-                judgement,
-                classifier.card,
-                fingerprint=whole.fingerprint,
-                split=split,
-                with_assumed=with_assumed,
-            )
+            on = JudgedOn.of(manifest, fingerprint=whole.fingerprint, split=split, with_assumed=with_assumed)
+            evaluation = Evaluation(classifier.card, on, judgement)
             folder = report if len(weights) == 1 else report / classifier.identity.name
             with progress_bar("writing the report", len(manifest.label_space)) as progress:
                 page = write_report(folder, evaluation, manifest, scores, classifier, steps(progress))
@@ -110,6 +106,35 @@ def compare(
         print(json.dumps({**said, **about, "auroc": [row.to_json() for row in rows]}, indent=2, allow_nan=False))
     else:
         _print_comparison(rows, manifest.label_space, models)
+
+
+def sanity(
+    weights: _Weights,
+    data: DataFolder,
+    split: SplitName = "test",
+    images: Annotated[int, typer.Option(min=1, help="Spread over the sources of the part.")] = 30,
+    seeds: Annotated[int, typer.Option(min=1, help="How often the weights are shuffled.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Do the maps see what the network learned? Rank correlation with those of shuffled weights; near 1: no. By torch.
+
+    Adebayo et al., 2018, Sanity Checks for Saliency Maps.
+    """
+    card, whole = trained_network(weights)
+    from boxray.classification.sanity import card_input, map_changes
+
+    part = Manifest.load(data).part(Split(split)).spread(images)
+    with progress_bar("shuffling", len(part.images)) as progress:
+        films = (card_input(part.radiograph(picture), card) for picture in part.images["picture"])
+        changes = map_changes(whole.classifier, films, seeds=seeds, progress=steps(progress))
+    if as_json:
+        print(json_text([asdict(change) for change in changes]), end="")
+        return
+    table = Table("map", "shuffled", "mean rank correlation", "nine in ten", "maps")
+    for change in changes:
+        range_ = f"{change.low:+.2f} to {change.high:+.2f}"
+        table.add_row(change.method, change.shuffled, f"{change.mean:+.2f}", range_, str(change.maps))
+    Console().print(table)
 
 
 def card(

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from boxray.cli.exits import Exit
 from boxray.cli.read import DetectorChoice, expand
-from boxray.cli.show import progress_bar
+from boxray.cli.show import progress_bar, steps
 from boxray.core.bench import bench_folder
 from boxray.core.errors import InputError, Outcome
 from boxray.core.findings import LabelSpace
@@ -45,7 +45,7 @@ def demo(
             except InputError as error:
                 reading = Reading.not_answered(path.name, error)
             items.append(Item(reading, overlay(rad, reading, reader.label_space)))
-            progress.advance(0)  # type: ignore[arg-type]  # rich numbers its tasks from 0
+            steps(progress)()
     page = write_page(out, items, reader.label_space)
     lines = (json.dumps(item.reading.to_json(), ensure_ascii=False) for item in items)
     (out / "readings.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -19,8 +19,12 @@ from boxray.cli.training import (
     Overrides,
     RecipeName,
     Resume,
+    RunFolder,
     SplitName,
     Threads,
+    WeightsFolder,
+    WeightsName,
+    WeightsVersion,
     WithAssumed,
 )
 from boxray.core.errors import MissingExtra, ModelError
@@ -31,12 +35,12 @@ from boxray.data.split import Split
 from boxray.detection.evaluate import detect_all, judge_all
 from boxray.detection.load import ENGINES, DetectorEngine, open_detector
 from boxray.detection.parity import Parity, measure_parity
-from boxray.detection.quantize import spread
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.report.evaluation import whole_evaluation
 from boxray.detection.report.write import write_report
 from boxray.detection.results import FindingResult
 from boxray.detection.shift import FEWEST_PATIENTS, SourceTold, tell_sources
+from boxray.page.judged import JudgedOn
 from boxray.runs.recipe import load_recipe, recipe_path
 
 app = typer.Typer(help="Train, evaluate and release the detector.", no_args_is_help=True)
@@ -86,9 +90,7 @@ def evaluate(
                 detections,
                 results,
                 detector.identity,
-                fingerprint=whole.fingerprint,
-                split=split,
-                with_assumed=with_assumed,
+                JudgedOn.of(manifest, fingerprint=whole.fingerprint, split=split, with_assumed=with_assumed),
                 told=told,
                 told_note=told_note,
             )
@@ -138,10 +140,10 @@ def _digits(interval: Interval) -> str:
 
 @app.command()
 def release(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    name: Annotated[str, typer.Option(help="Of the weights.")],
-    version: Annotated[str, typer.Option(help="Of the weights.")],
-    out: Annotated[Path, typer.Option(help="Where they go.")] = Path("detection/weights"),
+    run: RunFolder,
+    name: WeightsName,
+    version: WeightsVersion,
+    out: WeightsFolder = Path("detection/weights"),
     fewest_boxes: Annotated[int, typer.Option(help="A finding trained with fewer boxes is not assessed.")] = 20,
     default: Annotated[
         bool, typer.Option("--default", help="Say on the card that these are the weights to read with.")
@@ -202,9 +204,9 @@ def quantize(
 
     manifest = Manifest.load(data)
     with progress_bar("calibrating", images) as progress:
-        card = quantize_weights(weights, manifest, images=images, progress=lambda: progress.advance(0))  # type: ignore[arg-type]
+        card = quantize_weights(weights, manifest, images=images, progress=steps(progress))
     with progress_bar("detecting", 2 * len(manifest.part(Split(split)).images)) as progress:
-        with_accuracy(card, weights, manifest, Split(split), progress=lambda: progress.advance(0))  # type: ignore[arg-type]
+        with_accuracy(card, weights, manifest, Split(split), progress=steps(progress))
     made = load_card(card, check=".onnx")[0]
     assert made.quantized is not None, "quantize wrote the card"
     table = Table("finding", "AP50 float32", "AP50 int8", "difference")
@@ -226,7 +228,7 @@ def parity(
     if unknown:
         raise typer.BadParameter(f"there is no engine {unknown[0]!r}; there are: {', '.join(ENGINES)}")
     engines: list[DetectorEngine] = [name for name in ENGINES if not engine or name in engine]
-    part = spread(Manifest.load(data).part(Split.TEST), images)
+    part = Manifest.load(data).part(Split.TEST).spread(images)
     radiographs = [part.radiograph(picture) for picture in part.images["picture"]]
     table = Table(
         "engine", "score", "box, px", "lowest IoU", "boxes", title=f"against torch, {len(radiographs)} images"

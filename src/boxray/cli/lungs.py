@@ -11,10 +11,21 @@ from rich.console import Console
 from rich.table import Table
 
 from boxray.classification.classify import CamClassifier
-from boxray.classification.lungs.evaluate import GOOD, evaluate_lungs
+from boxray.classification.lungs.evaluate import GOOD, evaluate_lungs, evaluate_masks
 from boxray.classification.lungs.recipe import LungRecipe
-from boxray.cli.show import progress_bar
-from boxray.cli.training import DataFolder, Overrides, RecipeName, Resume, SplitName, Threads
+from boxray.cli.show import progress_bar, steps
+from boxray.cli.training import (
+    DataFolder,
+    Overrides,
+    RecipeName,
+    Resume,
+    RunFolder,
+    SplitName,
+    Threads,
+    WeightsFolder,
+    WeightsName,
+    WeightsVersion,
+)
 from boxray.core.errors import MissingExtra
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
@@ -32,7 +43,9 @@ def train(recipe: RecipeName, overrides: Overrides = None, resume: Resume = Fals
         from boxray.classification.lungs.train import train_lungs
     except ImportError as error:
         raise MissingExtra("training the lung fields", "train") from error
-    print(train_lungs(asked, path.stem, resume=resume, threads=threads).folder)
+    with progress_bar("training, images", None) as progress:
+        run = train_lungs(asked, path.stem, resume=resume, threads=threads, progress=steps(progress))
+    print(run.folder)
 
 
 @app.command()
@@ -40,18 +53,23 @@ def evaluate(
     weights: Annotated[Path, typer.Argument(help="Released .onnx, with its card beside it.")],
     data: DataFolder,
     split: SplitName = "test",
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False,
+    masks: Annotated[
+        Path | None, typer.Option(help="A download of the layout covid_seg: overlap with drawn lungs, too.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Boxes round the drawn lungs against the readers', with 95 % intervals by patient."""
     manifest = Manifest.load(data).part(Split(split))
+    classifier = CamClassifier.load(weights)
     with progress_bar("drawing lungs", manifest.boxes["image_id"].nunique()) as progress:
-        scores = evaluate_lungs(
-            CamClassifier.load(weights),
-            manifest,
-            progress=lambda: progress.advance(0),  # type: ignore[arg-type]  # rich numbers its tasks from 0
-        )
+        scores = evaluate_lungs(classifier, manifest, progress=steps(progress))
+    overlap = None
+    if masks is not None:
+        with progress_bar("drawing lungs", len(manifest.images)) as progress:
+            overlap = evaluate_masks(classifier, manifest, masks, progress=steps(progress))
     if as_json:
-        print(json.dumps([score.to_json() for score in scores], indent=2))
+        drawn = None if overlap is None else overlap.to_json()
+        print(json.dumps({"boxes": [score.to_json() for score in scores], "masks": drawn}, indent=2))
         return
     table = Table("lung", "images", "patients", "not found", "median IoU of the boxes", f"share with IoU >= {GOOD}")
     for score in scores:
@@ -59,14 +77,17 @@ def evaluate(
         name = manifest.label_space[score.finding].display
         table.add_row(name, *map(str, counts), str(score.median_iou), str(score.good_share))
     Console().print(table)
+    if overlap is not None:
+        images = f"{overlap.images} images of {overlap.patients} patients"
+        print(f"lungs that somebody drew, {images}: Dice {overlap.dice}, IoU {overlap.iou}")
 
 
 @app.command()
 def release(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    name: Annotated[str, typer.Option(help="Of the weights.")],
-    version: Annotated[str, typer.Option(help="Of the weights.")],
-    out: Annotated[Path, typer.Option(help="Where they go.")] = Path("classification/weights"),
+    run: RunFolder,
+    name: WeightsName,
+    version: WeightsVersion,
+    out: WeightsFolder = Path("classification/weights"),
 ) -> None:
     """Write the classifier with one more output, the lungs: ONNX, safetensors of both parts, card."""
     try:

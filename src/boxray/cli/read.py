@@ -11,7 +11,7 @@ from typing import IO, Annotated, Literal
 import typer
 
 from boxray.cli.exits import Exit
-from boxray.cli.show import line_of, progress_bar
+from boxray.cli.show import line_of, progress_bar, steps
 from boxray.core.ahead import in_order
 from boxray.core.errors import InputError, Outcome
 from boxray.core.reading import Reading
@@ -72,7 +72,7 @@ def read(
             print(line if as_json else line_of(reading, reader.label_space), flush=True)
             if record is not None:
                 record.write(line + "\n")
-            progress.advance(0)  # type: ignore[arg-type]  # rich numbers its tasks from 0
+            steps(progress)()
     return Exit.PARTLY if not_read else Exit.DONE
 
 

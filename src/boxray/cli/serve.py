@@ -21,8 +21,9 @@ TokenFile = Annotated[
 ]
 Source = Annotated[str | None, typer.Option(help="Link to the source of what runs here, if it is changed (AGPL).")]
 Engine = Annotated[EngineName, typer.Option(help="What runs the networks.")]
-Many = Annotated[
-    bool, typer.Option("--many", help="Each core reads a radiograph of its own: more in an hour, each one slower.")
+Compare = Annotated[
+    Path | None,
+    typer.Option(help="Folder of `boxray compare` for the page Compare; default: the newest in runs/compare."),
 ]
 
 
@@ -35,15 +36,15 @@ def both_doors(
     token_file: TokenFile = None,
     source: Source = None,
     engine: Engine = "openvino",
-    many: Many = False,
     detector: DetectorChoice = None,
+    compare: Compare = None,
 ) -> None:
     """Open the app in a browser at the address that is printed, and REST beside it (same as: python app_gradio.py)."""
     from boxray.cli.demo import examples
     from boxray.serve.app import launch
 
     where = _where(address, port, host, root_path, token_file, source)
-    launch(_service(engine, many, detector), examples(), **where)
+    launch(_service(engine, detector), examples(), comparisons=compare, **where)
 
 
 @app.command("rest")
@@ -55,14 +56,13 @@ def rest_alone(
     token_file: TokenFile = None,
     source: Source = None,
     engine: Engine = "openvino",
-    many: Many = False,
     detector: DetectorChoice = None,
 ) -> None:
     """Open REST alone, without the app: GET /v1/openapi.json says what there is."""
     from boxray.serve.rest.launch import launch_rest
 
     where = _where(address, port, host, root_path, token_file, source)
-    launch_rest(_service(engine, many, detector), **where)
+    launch_rest(_service(engine, detector), **where)
 
 
 @app.callback(invoke_without_command=True)
@@ -89,8 +89,7 @@ def _where(
     }
 
 
-def _service(engine: EngineName, many: bool, detector: str | None) -> Any:
-    from boxray.localization.reader import released_reader
-    from boxray.serve.service import Service
+def _service(engine: EngineName, detector: str | None) -> Any:
+    from boxray.serve.server import released_or_refused
 
-    return Service(released_reader(engine, many=many, detector=detector))
+    return released_or_refused(engine, detector)

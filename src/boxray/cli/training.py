@@ -11,6 +11,10 @@ RecipeName = Annotated[str, typer.Argument(help="A recipe's file, or its name in
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, laid over the recipe.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest run of this recipe on this data.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of a CPU; default: all cores.")]
+RunFolder = Annotated[Path, typer.Argument(help="A finished run's folder.")]
+WeightsName = Annotated[str, typer.Option("--name", help="Of the weights.")]
+WeightsVersion = Annotated[str, typer.Option("--version", help="Of the weights.")]
+WeightsFolder = Annotated[Path, typer.Option("--out", help="Where they go.")]
 DataFolder = Annotated[Path, typer.Option(help="Folder of a built data set.")]
 SplitName = Annotated[str, typer.Option(help="train, val or test.")]
 WithAssumed = Annotated[

@@ -6,6 +6,7 @@ names, kinds, sizes and overlaps are checked in its directory first; one bad mem
 
 from __future__ import annotations
 
+import io
 import shutil
 import stat
 import struct
@@ -50,20 +51,20 @@ class Limits:
 DEFAULT: Final = Limits()
 
 
-def unsafe_members(archive: Path, limits: Limits = DEFAULT) -> list[tuple[str, str]]:
+def unsafe_members(archive: Path | bytes, limits: Limits = DEFAULT) -> list[tuple[str, str]]:
     """Why an archive is not to be unpacked; nothing is written.
 
     Args:
-        archive: A zip file.
+        archive: A zip file, or its content.
         limits: How much it may ask for.
 
     Returns:
         Name of the member (``""`` for the archive as a whole) and reason, in the archive's order. Empty means safe.
     """
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with _open(archive) as opened:
             members = opened.infolist()
-            n_packed = archive.stat().st_size
+            n_packed = len(archive) if isinstance(archive, bytes) else archive.stat().st_size
             return [*_whole_faults(members, n_packed, limits), *_name_faults(members), *_member_faults(members, limits)]
     except _UNREADABLE as error:
         return [("", f"not a zip file, or a damaged one ({type(error).__name__})")]
@@ -85,12 +86,7 @@ def extract(archive: Path, target: Path, limits: Limits = DEFAULT) -> None:
     """
     if target.exists() or target.is_symlink():
         raise DataError(f"{target.name} is there already; an archive is unpacked into a new folder only")
-    wrong = unsafe_members(archive, limits)
-    if wrong:
-        name, reason = wrong[0]
-        more = f" (and {len(wrong) - 1} more faults)" if len(wrong) > 1 else ""
-        where = f"member {name!r}: " if name else ""
-        raise DataError(f"archive.unsafe: {where}{reason}{more}; nothing was unpacked")
+    _require_safe(archive, limits)
     beside = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -105,6 +101,37 @@ def extract(archive: Path, target: Path, limits: Limits = DEFAULT) -> None:
         raise DataError(f"the archive could not be unpacked ({type(error).__name__}: {error.strerror})") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def unpacked(archive: bytes, limits: Limits) -> list[tuple[str, bytes]]:
+    """Path in the archive and content of every file of a zip file: all of it or nothing, and nothing on a disk.
+
+    Args:
+        archive: Content of a zip file.
+        limits: How much it may ask for; all of it is held in memory.
+
+    Raises:
+        DataError: ``archive.unsafe`` with the first reason and how many there are, or if a member turns out damaged.
+    """
+    _require_safe(archive, limits)
+    try:
+        with _open(archive) as opened:
+            return [(member.filename, opened.read(member)) for member in opened.infolist() if not member.is_dir()]
+    except _UNREADABLE as error:
+        raise DataError(f"archive.unsafe: a member is damaged ({error}); nothing was unpacked") from error
+
+
+def _open(archive: Path | bytes) -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(archive) if isinstance(archive, bytes) else archive)
+
+
+def _require_safe(archive: Path | bytes, limits: Limits) -> None:
+    wrong = unsafe_members(archive, limits)
+    if wrong:
+        name, reason = wrong[0]
+        more = f" (and {len(wrong) - 1} more faults)" if len(wrong) > 1 else ""
+        where = f"member {name!r}: " if name else ""
+        raise DataError(f"archive.unsafe: {where}{reason}{more}; nothing was unpacked")
 
 
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:

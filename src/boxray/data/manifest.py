@@ -153,6 +153,17 @@ class Manifest:
         boxes = self.boxes[self.boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
         return Manifest(self.folder, self.label_space, images, boxes)
 
+    def spread(self, images: int, seed: int = 0) -> Manifest:
+        """Some images, as many of each source as of the others while they last; the same for the same seed.
+
+        Args:
+            images: How many; all where there are fewer.
+            seed: Of the choice within a source.
+        """
+        shuffled = self.images.sample(frac=1, random_state=seed)
+        turn = shuffled.groupby("source").cumcount().sort_values(kind="stable")
+        return self.only(self.images.index.isin(turn.index[:images]))
+
     def presence(self, finding: str) -> np.ndarray[Any, np.dtype[np.object_]]:
         """Shape ``(N,)``: one `Presence` per image, in the order of `images`."""
         return np.array([Presence(value) for value in self.images[f"presence_{finding}"]], dtype=object)

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from boxray.core.calibration import Scale
-from boxray.core.errors import ModelError
-from boxray.core.reading import DISCLAIMER
 from boxray.detection.evaluate import FEWEST_BOXES
 from boxray.detection.report.evaluation import SCHEMA
 from boxray.page.markdown import Json, code, folded, plain, said, table
-from boxray.page.model_card import Sources, cards_of, files_table, licence, training, unseen_sources
-from boxray.page.model_card import read_results as read_json_results
-from boxray.runs.run import write_atomically
+from boxray.page.model_card import (
+    Sources,
+    head,
+    licence,
+    model,
+    read_results,
+    training,
+    unseen_sources,
+    use,
+    write_page,
+)
 from boxray.weights import ModelCard
-from boxray.weights import load_card as load_model_card
 
 FEW_BOXES: Final = 50
 """With fewer in the test part a finding is named among the limits."""
@@ -42,29 +47,11 @@ def write_model_card(weights: Path, results: Path, out: Path) -> Path:
         ModelError: If the weights are not what their card says, or the results are those of other weights or of
             other operating points.
     """
-    card, _ = load_model_card(weights, check=".onnx")
-    sizes = {name: file.stat().st_size for name in card.sha256 if (file := weights.with_name(name)).is_file()}
-    page = model_card(card, read_results(results, card), sizes, cards_of(card.trained_on.sources))
-    write_atomically(out, page.encode())
-    return out
-
-
-def read_results(path: Path, card: ModelCard) -> dict[str, Any]:
-    """The results of an evaluation, if they are those of the weights as they are now.
-
-    Raises:
-        DataError: If there is no such file, or it is none of ours.
-        ModelError: If other weights were evaluated, or these at other operating points.
-    """
-    again = f"make it with: boxray detection evaluate {card.name}.onnx --data BUILT --report DIR"
-    results = read_json_results(path, SCHEMA, card.identity().sha256, again)
-    for row in results["findings"]:
-        at, stored = row["at_threshold"], card.thresholds.get(row["finding"])
-        if at is not None and at["threshold"] != stored:
-            raise ModelError(
-                f"{path.name} was measured at {row['finding']} {at['threshold']}, the card now says {stored}; {again}"
-            )
-    return results
+    return write_page(
+        weights,
+        out,
+        lambda card, sizes, sources: model_card(card, read_results(results, SCHEMA, card), sizes, sources),
+    )
 
 
 def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources: Sources) -> str:
@@ -77,10 +64,10 @@ def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources
         sources: What the model was trained on: key -> data card, None where there is none.
     """
     parts = [
-        _head(card, results),
+        head(card, results, "somebody looked", _fitted(card)),
         _use(card),
-        _model(card, sizes),
-        _training(card, sources),
+        model(card, sizes),
+        training(card, sources, "training boxes"),
         _findings(card, results),
         _by_group(card, results),
         _operating_points(card, results),
@@ -96,64 +83,20 @@ def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources
 # What it is
 
 
-def _head(card: ModelCard, results: Json) -> str:
-    data = results["data"]
-    assumed = " --with-assumed" if results["assumed_absences_count"] else ""
-    sources = ", ".join(f"{name} {n}" for name, n in data["sources"].items())
-    counted = "count as absences" if assumed else "do not count"
-    measured = (
-        f"- **E**: `boxray detection evaluate {card.name}.onnx --data BUILT --split {data['split']}{assumed} "
-        f"--report DIR` on the set of fingerprint `{data['fingerprint']}`: {data['images']} images of "
-        f"{data['patients']} patients ({plain(sources)}). An image counts for a finding where somebody looked; "
-        f"absences that a data card only assumes {counted}. Brackets: 95 % intervals from "
-        f"{results['bootstrap_rounds']} resamples of patients."
-    )
-    fitted = f"- **V**: {_fitted_by(card)} on the validation part of the set of fingerprint `{_fitted_on(card)}`."
-    about = (
-        "Model card after Mitchell et al. (2019), made by `boxray detection card`. Its figures come from two places, "
-        "named above each table:"
-    )
-    title = f"# {plain(card.name)} {plain(card.version)}"
-    return "\n\n".join([title, f"**{plain(DISCLAIMER)}**", about, f"{measured}\n{fitted}"])
-
-
-def _fitted_by(card: ModelCard) -> str:
+def _fitted(card: ModelCard) -> str:
     """What made calibration and operating points; an older card has points alone, made at its release."""
-    return f"`boxray detection calibrate {card.name}.onnx --data BUILT`" if card.calibrated_on else "at its release,"
-
-
-def _fitted_on(card: ModelCard) -> str:
-    return card.calibrated_on.fingerprint if card.calibrated_on else card.trained_on.fingerprint
+    by, on = "at its release,", card.trained_on.fingerprint
+    if card.calibrated_on:
+        by, on = f"`boxray detection calibrate {card.name}.onnx --data BUILT`", card.calibrated_on.fingerprint
+    return f"{by} on the validation part of the set of fingerprint `{on}`."
 
 
 def _use(card: ModelCard) -> str:
-    silent = [card.space[key].display for key in card.space.keys if key not in card.assessed]
-    meant = (
-        f"**For:** {plain(card.intended_use)} It boxes {_listed(card, card.assessed)} on frontal chest radiographs, "
-        "for research on detectors, on labels and on their agreement."
+    does = (
+        f"boxes {_listed(card, card.assessed)} on frontal chest radiographs, for research on detectors, on labels and "
+        "on their agreement."
     )
-    not_meant = (
-        "**Not for:** diagnosis, triage, second reading, or any other decision about a person; lateral films, CT, "
-        "other parts of the body; photographs of films or of screens."
-    )
-    lines = [meant, not_meant]
-    if silent:
-        lines.append(f"**Not assessed:** {plain(', '.join(silent))}. Its silence on them says nothing.")
-    return "\n".join(["## Intended use", "", *(f"- {line}" for line in lines)])
-
-
-def _model(card: ModelCard, sizes: Mapping[str, int]) -> str:
-    shades = "as they are"
-    if card.clahe is not None:
-        shades = f"CLAHE, clip {card.clahe.clip:g}, {card.clahe.tiles} x {card.clahe.tiles} tiles"
-    about = f"{plain(card.architecture)}, a square of {card.side_px} px in grey, shades {shades}."
-    return "\n\n".join(["## Model", about, files_table(card.sha256, sizes)])
-
-
-def _training(card: ModelCard, sources: Sources) -> str:
-    made = card.trained_on
-    boxes = [(card.space[key].display, made.positives.get(key, 0)) for key in card.space.keys]
-    return training(made.images, made.fingerprint, sources, "training boxes", boxes, made.recipe)
+    return use(card, does, "lateral films, CT, other parts of the body")
 
 
 # What was measured

@@ -50,7 +50,7 @@ def quantize(
     card, graph = load_card(weights, check=".onnx")
     if card.quantized is not None:
         raise ModelError(f"{card.name} is quantized already; name the float32 weights")
-    chosen = spread(manifest.part(Split.VAL), images)
+    chosen = manifest.part(Split.VAL).spread(images)
     if not len(chosen.images):
         raise DataError("the data set has no validation part to set the ranges of int8 from")
     out = int8_card(weights)
@@ -131,19 +131,6 @@ def _ap50(detector: YoloDetector, part: Manifest, progress: Callable[[], None]) 
     """AP50 of the assessed findings that have boxes in the part."""
     results = evaluate(detector, part, rounds=1, progress=progress)
     return {row.finding: row.ap50.value for row in results if row.assessed and not np.isnan(row.ap50.value)}
-
-
-def spread(manifest: Manifest, images: int, seed: int = 0) -> Manifest:
-    """Some images, as many of each source as of the others while they last; the same for the same seed.
-
-    Args:
-        manifest: To choose from.
-        images: How many; fewer if there are fewer.
-        seed: Of the choice within a source.
-    """
-    shuffled = manifest.images.sample(frac=1, random_state=seed)
-    turn = shuffled.groupby("source").cumcount().sort_values(kind="stable")
-    return manifest.only(manifest.images.index.isin(turn.index[:images]))
 
 
 def _watched(radiographs: Iterable[Radiograph], progress: Callable[[], None]) -> Iterator[Radiograph]:

@@ -20,7 +20,7 @@ from boxray.detection.train import WEIGHTS
 from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
 from boxray.engines import Session
 from boxray.tensors import TorchSession, read_tensors, write_graph, write_tensors
-from boxray.weights import ModelCard, Provenance, load_card, save_card, write_card
+from boxray.weights import INTENDED_USE, LICENCE, ModelCard, Provenance, load_card, save_card, write_card
 
 if TYPE_CHECKING:
     import torch
@@ -135,20 +135,14 @@ def _card_of(
         version=version,
         job="detection",
         architecture=recipe.architecture,
-        licence="AGPL-3.0-or-later; trained on non-commercial data sets: for non-commercial use only",
-        intended_use="Research on chest radiographs. Not a medical device.",
+        licence=LICENCE,
+        intended_use=INTENDED_USE,
         label_space=trained["label_space"],
         assessed=assessed_findings(trained, fewest_boxes),
         side_px=recipe.stages[-1].side_px,
         clahe=recipe.clahe,
         operating_points={},
-        trained_on=Provenance(
-            sources=tuple(trained["sources"]),
-            images=trained["images"],
-            positives=trained["boxes"],
-            fingerprint=trained["fingerprint"],
-            recipe=recipe.model_dump(mode="json", exclude={"data", "start"}),
-        ),
+        trained_on=Provenance.of_run(trained, trained["boxes"], recipe),
         sha256={},
     )
 

@@ -36,7 +36,7 @@ QUIET: Final[Colour] = (168, 168, 168)
 WARNING: Final[Colour] = (255, 196, 0)
 _SMALLEST_FONT_PX: Final = 13
 _LEAST_LUMINANCE: Final = 0.30  # gives a contrast of 6 : 1 on GROUND, 7 : 1 on black
-_COLOUR_FLOOR: Final = 0.20  # the dark end of the colour map would only darken the film
+COLOUR_FLOOR: Final = 0.20  # the dark end of the colour map would only darken the film
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,7 +526,7 @@ def _painted(rgb: ByteArray, level: FloatArray) -> ByteArray:
     if len(rows) == 0:
         return painted
     part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    steps = np.round((_COLOUR_FLOOR + (1 - _COLOUR_FLOOR) * level[part]) * 255).astype(np.uint8)
+    steps = np.round((COLOUR_FLOOR + (1 - COLOUR_FLOOR) * level[part]) * 255).astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(steps, cv2.COLORMAP_PLASMA), cv2.COLOR_BGR2RGB)
     opacity = (np.float32(MAP_OPACITY) * level[part])[:, :, None]
     painted[part] = np.round(rgb[part] * (1 - opacity) + colours * opacity).astype(np.uint8)

@@ -1,12 +1,10 @@
 """A reading as a picture: the film, the detector's boxes, and the classifier's map of one finding."""
 
-from collections.abc import Mapping
-
 from boxray.core.arrays import ByteArray
 from boxray.core.errors import CODES, Outcome
 from boxray.core.findings import LabelSpace
 from boxray.core.radiograph import Radiograph
-from boxray.core.reading import DISCLAIMER, Agreement, Case, ModelIdentity, Reading, SaliencyMap
+from boxray.core.reading import DISCLAIMER, Agreement, ModelIdentity, Reading, SaliencyMap
 from boxray.imaging.draw import (
     PAPER,
     QUIET,
@@ -22,6 +20,7 @@ from boxray.imaging.draw import (
     margin_px,
     plain_picture,
 )
+from boxray.localization.words import ENGLISH, Texts
 
 
 def overlay(
@@ -143,29 +142,22 @@ def comparable(reading: Reading, finding: str) -> Agreement | None:
     return next((agreement for agreement in reading.agreement if agreement.finding == finding), None)
 
 
-def agreement_words(reading: Reading, finding: str) -> str:
+def agreement_words(reading: Reading, finding: str, words: Texts = ENGLISH) -> str:
     """How far the two models agree on one finding, in words and numbers."""
     agreement = comparable(reading, finding)
     if agreement is None:
-        silent = [role for role, keys in reading.not_assessed.items() if finding in keys]
-        return f"Not compared: not assessed by the {' and the '.join(silent)}" if silent else "Not compared"
+        silent = [words.get(f"role.{role}", role) for role, keys in reading.not_assessed.items() if finding in keys]
+        if not silent:
+            return words["agreement.none"]
+        return words["agreement.silent"].format(models=words["agreement.and"].join(silent))
     numbers = []
     if agreement.iou is not None:
         numbers.append(f"IoU {agreement.iou:.2f}")
     if agreement.pointing_hit is not None:
-        numbers.append(f"peak {'inside' if agreement.pointing_hit else 'outside'} the box")
+        numbers.append(words["agreement.inside" if agreement.pointing_hit else "agreement.outside"])
     if agreement.energy_inside is not None:
-        numbers.append(f"{agreement.energy_inside:.0%} of the map inside")
-    return CASE_WORDS[agreement.case] + (f": {', '.join(numbers)}" if numbers else "")
-
-
-CASE_WORDS: Mapping[Case, str] = {
-    Case.BOTH: "Box and map",
-    Case.BOX_ONLY: "Box only",
-    Case.MAP_ONLY: "Map only",
-    Case.NEITHER: "Neither box nor map",
-}
-"""How the cases are called on screens."""
+        numbers.append(words["agreement.energy"].format(share=f"{agreement.energy_inside:.0%}"))
+    return words[f"agreement.{agreement.case.value}"] + (f": {', '.join(numbers)}" if numbers else "")
 
 
 def footer_lines(reading: Reading, label_space: LabelSpace) -> list[tuple[str, Colour]]:

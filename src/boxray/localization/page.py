@@ -18,6 +18,7 @@ from boxray.core.findings import Finding, LabelSpace
 from boxray.core.reading import DISCLAIMER, Agreement, Reading
 from boxray.imaging.draw import encode_png, on_film
 from boxray.localization.overlay import agreement_words, comparable
+from boxray.localization.words import ENGLISH, Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,16 @@ class Row:
     agreement_words: str
 
 
-def rows_of(reading: Reading, label_space: LabelSpace, candidates: Reading | None = None) -> list[Row]:
+def rows_of(
+    reading: Reading, label_space: LabelSpace, candidates: Reading | None = None, words: Texts = ENGLISH
+) -> list[Row]:
     """One row per finding of the label space, in its order.
 
     Args:
         reading: A result.
         label_space: Which findings, and their names.
         candidates: The same radiograph read with a lower threshold: knows the best box that is not shown.
+        words: In which language.
     """
     states = reading.states(label_space)
     known = (candidates or reading).detections
@@ -70,80 +74,79 @@ def rows_of(reading: Reading, label_space: LabelSpace, candidates: Reading | Non
             score=reading.scores.get(finding.key),
             score_threshold=judged.get(finding.key),
             agreement=comparable(reading, finding.key),
-            agreement_words=agreement_words(reading, finding.key),
+            agreement_words=agreement_words(reading, finding.key, words),
         )
         for finding in label_space
     ]
 
 
-def findings_table(rows: Sequence[Row]) -> str:
+def findings_table(rows: Sequence[Row], words: Texts = ENGLISH) -> str:
     """The table of all findings as HTML, to stand beside the picture and to say the same in words."""
-    head = "".join(
-        f'<th scope="col">{word}</th>'
-        for word in (
-            "Finding",
-            "Detector",
-            "Best box score",
-            "Classifier score and threshold",
-            "Box against map",
-        )
-    )
-    body = "".join(_table_row(row) for row in rows)
+    keys = ("finding", "detector", "best", "score_and_threshold", "agreement")
+    body = "".join(_table_row(row, words) for row in rows)
     return (
-        '<table class="bx-findings"><caption>Findings</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f'<table class="bx-findings"><caption>{escape(words["table.findings"])}</caption>'
+        f"<thead><tr>{_heads(keys, words)}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 
-def boxes_table(reading: Reading, label_space: LabelSpace) -> str:
+def boxes_table(reading: Reading, label_space: LabelSpace, words: Texts = ENGLISH) -> str:
     """Every box that is drawn, as a row of words and numbers; one sentence where there is none."""
     if not reading.detections:
-        return '<p class="bx-none">No box reaches its threshold. This is not a statement of absence.</p>'
-    words = ("Box", "Finding", "Score", "Place (x1, y1, x2, y2; px)")
-    head = "".join(f'<th scope="col">{word}</th>' for word in words)
+        return f'<p class="bx-none">{escape(words["table.empty"])}</p>'
     body = "".join(
         f'<tr><td>d{number}</td><th scope="row">{_named(label_space[det.finding])}</th>'
         f"<td>{_score(det.score)}</td><td>{', '.join(f'{value:.0f}' for value in det.box.xyxy)}</td></tr>"
         for number, det in enumerate(reading.detections, start=1)
     )
+    head = _heads(("box", "finding", "box_score", "place"), words)
     return (
-        f'<table class="bx-boxes"><caption>Boxes</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        f'<table class="bx-boxes"><caption>{escape(words["table.boxes"])}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 
-def refusal_html(reading: Reading) -> str:
-    """Code and reason of a reading that gives no result."""
+def refusal_html(reading: Reading, words: Texts = ENGLISH) -> str:
+    """Code and reason of a reading that gives no result.
+
+    The reason, with its numbers, is English. In another language the meaning of the code comes first.
+    """
     code = reading.code or "internal.error"
-    meaning = CODES[code].meaning if code in CODES else ""
-    reason = reading.reason or meaning
-    title = "Not read" if reading.status is Outcome.REFUSED else "Reading failed"
-    explained = f'<p class="bx-quiet">{escape(meaning)}</p>' if meaning and meaning != reason else ""
+    english = CODES[code].meaning if code in CODES else ""
+    meaning = words.get(f"refusal.{code}", english)
+    reason = reading.reason or english
+    translated = meaning != english
+    first, second = (meaning, reason) if translated else (reason, "" if meaning == reason else meaning)
+    tongue = ' lang="en"' if translated else ""
+    explained = f'<p class="bx-quiet"{tongue}>{escape(second)}</p>' if second else ""
+    title = words["refused.title" if reading.status is Outcome.REFUSED else "refused.failed"]
     return (
-        f'<div class="bx-refusal" role="alert"><p class="bx-title">{title}: <code>{escape(code)}</code></p>'
-        f"<p>{escape(reason)}</p>{explained}"
-        "<p>Nothing is said about any finding, neither present nor absent.</p></div>"
+        f'<div class="bx-refusal" role="alert"><p class="bx-title">{escape(title)}: <code>{escape(code)}</code></p>'
+        f"<p>{escape(first)}</p>{explained}<p>{escape(words['refused.silence'])}</p></div>"
     )
 
 
-def silence_html(reading: Reading, label_space: LabelSpace) -> str:
+def silence_html(reading: Reading, label_space: LabelSpace, words: Texts = ENGLISH) -> str:
     """Which findings a model was never trained to answer, as one line per model."""
     lines = [
-        f'<p class="bx-silence">Not assessed by the {escape(role)}, so its silence means nothing: '
-        + ", ".join(escape(label_space[key].display) for key in keys if key in label_space)
-        + ".</p>"
+        words["table.silence"].format(
+            model=words.get(f"role.{role}", role),
+            findings=", ".join(label_space[key].display for key in keys if key in label_space),
+        )
         for role, keys in reading.not_assessed.items()
         if keys
     ]
-    return "".join(lines)
+    return "".join(f'<p class="bx-silence">{escape(line)}</p>' for line in lines)
 
 
-def models_html(reading: Reading) -> str:
+def models_html(reading: Reading, words: Texts = ENGLISH) -> str:
     """Which weights spoke."""
     names = [
-        f"{escape(role)} {escape(model.name)} {escape(model.version)} (<code>{escape(model.sha256[:12])}</code>)"
+        f"{escape(words.get(f'role.{role}', role))} {escape(model.name)} {escape(model.version)} "
+        f"(<code>{escape(model.sha256[:12])}</code>)"
         for role, model in reading.models.items()
     ]
-    notes = [escape(note) for note in reading.notes]
+    notes = [f'<span lang="en">{escape(note)}</span>' for note in reading.notes]
     return f'<p class="bx-quiet">{"; ".join([*names, *notes])}</p>' if names or notes else ""
 
 
@@ -221,27 +224,38 @@ def _named(finding: Finding) -> str:
     return swatch + escape(finding.display)
 
 
-def _table_row(row: Row) -> str:
-    cells = (_detector_cell(row), _best_cell(row), _score_cell(row), _agreement_cell(row))
+def _heads(keys: Sequence[str], words: Texts) -> str:
+    return "".join(f'<th scope="col">{escape(words[f"table.{key}"])}</th>' for key in keys)
+
+
+def _table_row(row: Row, words: Texts) -> str:
+    cells = (
+        ("detector", ' class="bx-state"', _detector_cell(row, words)),
+        ("best", "", _best_cell(row, words)),
+        ("score", ' class="bx-quiet"' if row.score is None else "", _score_cell(row, words)),
+        ("agreement", ' class="bx-quiet"' if row.agreement is None else "", escape(row.agreement_words)),
+    )
+    said = "".join(
+        f'<td data-label="{escape(words[f"table.{key}"])}"{kind}>{content}</td>' for key, kind, content in cells
+    )
     kind = row.state.replace(" ", "-")
-    return f'<tr class="bx-{kind}"><th scope="row">{_named(row.finding)}</th>{"".join(cells)}</tr>'
+    return f'<tr class="bx-{kind}"><th scope="row">{_named(row.finding)}</th>{said}</tr>'
 
 
-def _detector_cell(row: Row) -> str:
-    said = f"boxed ({row.n_boxes})" if row.state == "boxed" else row.state
-    return f'<td data-label="Detector" class="bx-state">{said}</td>'
+def _detector_cell(row: Row, words: Texts) -> str:
+    return escape(words[f"table.{row.state.replace(' ', '_')}"].format(n=row.n_boxes))
 
 
-def _best_cell(row: Row) -> str:
+def _best_cell(row: Row, words: Texts) -> str:
     if row.state == "not assessed":
-        said = '<span class="bx-quiet">not assessed</span>'
+        said = words["table.not_assessed"]
     elif row.best is None:
-        said = '<span class="bx-quiet">none</span>'
+        said = words["table.none"]
     elif row.state == "boxed" or row.threshold is None:
-        said = _score(row.best)
+        return _score(row.best)
     else:
-        said = f'<span class="bx-quiet">{_score(row.best)}, below {_score(row.threshold)}</span>'
-    return f'<td data-label="Best box score">{said}</td>'
+        said = words["table.below"].format(score=_score(row.best), threshold=_score(row.threshold))
+    return f'<span class="bx-quiet">{escape(said)}</span>'
 
 
 def _score(value: float) -> str:
@@ -249,21 +263,16 @@ def _score(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
-def _score_cell(row: Row) -> str:
+def _score_cell(row: Row, words: Texts) -> str:
     if row.score is None:
-        return '<td data-label="Classifier score" class="bx-quiet">not assessed</td>'
+        return escape(words["table.not_assessed"])
     mark, said = "", ""
     if row.score_threshold is not None:
         mark = f'<i style="left:{100 * row.score_threshold:.0f}%"></i>'
         side = "&ge;" if row.score >= row.score_threshold else "&lt;"
         said = f'<span class="bx-quiet">{side} {row.score_threshold:.2f}</span>'
     bar = f'<span class="bx-bar" aria-hidden="true"><b style="width:{100 * row.score:.0f}%"></b>{mark}</span>'
-    return f'<td data-label="Classifier score"><span class="bx-score">{row.score:.2f}</span>{bar}{said}</td>'
-
-
-def _agreement_cell(row: Row) -> str:
-    kind = ' class="bx-quiet"' if row.agreement is None else ""
-    return f'<td data-label="Box against map"{kind}>{escape(row.agreement_words)}</td>'
+    return f'<span class="bx-score">{row.score:.2f}</span>{bar}{said}'
 
 
 STYLE: Final = """

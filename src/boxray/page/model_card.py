@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from boxray.core.errors import DataError, ModelError
+from boxray.core.reading import DISCLAIMER
 from boxray.data.card import Card, load_card
 from boxray.page.markdown import Json, code, folded, plain, table
+from boxray.runs.run import write_atomically
+from boxray.weights import ModelCard
+from boxray.weights import load_card as load_model_card
 
 Sources = Mapping[str, Card | None]
 """What a model was trained on: key -> data card, None where there is none."""
@@ -27,19 +31,40 @@ def cards_of(sources: Sequence[str]) -> dict[str, Card | None]:
     return {key: card(key) for key in sources}
 
 
-def read_results(path: Path, schema: str, sha256: str, again: str) -> dict[str, Any]:
-    """The `results.json` of an evaluation, if it is that of these weights.
+def write_page(weights: Path, out: Path, page: Callable[[ModelCard, Mapping[str, int], Sources], str]) -> Path:
+    """Write a model card; it is there whole, or as it was.
+
+    Args:
+        weights: The JSON card or a file beside it.
+        out: The Markdown file.
+        page: What stands in it, from the card, the bytes of the weight files that are there, by name, and the data
+            cards of what the model was trained on.
+
+    Returns:
+        `out`.
+
+    Raises:
+        ModelError: If the weights are not what their card says.
+    """
+    card, _ = load_model_card(weights, check=".onnx")
+    sizes = {name: file.stat().st_size for name in card.sha256 if (file := weights.with_name(name)).is_file()}
+    write_atomically(out, page(card, sizes, cards_of(card.trained_on.sources)).encode())
+    return out
+
+
+def read_results(path: Path, schema: str, card: ModelCard) -> dict[str, Any]:
+    """The `results.json` of an evaluation, if it is that of the weights as they are now.
 
     Args:
         path: Of the file.
         schema: What it has to say that it is.
-        sha256: Of the weights.
-        again: How it is made, for messages.
+        card: Of the weights.
 
     Raises:
         DataError: If there is no such file, or it is none of ours.
-        ModelError: If other weights were evaluated.
+        ModelError: If other weights were evaluated, or these at other operating points.
     """
+    again = f"make it with: boxray {card.job} evaluate {card.name}.onnx --data BUILT --report DIR"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -48,47 +73,100 @@ def read_results(path: Path, schema: str, sha256: str, again: str) -> dict[str, 
     if found != schema:
         raise DataError(f"{path.name} says that it is {found!r}, not {schema!r}; {again}")
     results: dict[str, Any] = content
-    theirs = results["model"]["sha256"]
-    if theirs != sha256:
-        raise ModelError(
-            f"{path.name} was measured with weights {theirs[:12]}…, the card is of {sha256[:12]}…; {again}"
-        )
+    theirs, ours = results["model"]["sha256"], card.identity().sha256
+    if theirs != ours:
+        raise ModelError(f"{path.name} was measured with weights {theirs[:12]}…, the card is of {ours[:12]}…; {again}")
+    for row in results["findings"]:
+        at, stored = row["at_threshold"], card.thresholds.get(row["finding"])
+        if at is not None and at["threshold"] not in (None, stored):  # None: by the highest score
+            raise ModelError(
+                f"{path.name} was measured at {row['finding']} {at['threshold']}, the card now says {stored}; {again}"
+            )
     return results
 
 
-def files_table(sha256: Mapping[str, str], sizes: Mapping[str, int]) -> str:
-    """Weight files with their sizes in bytes, where they are there, and hashes."""
-    files = [
-        (f"`{name}`", f"{sizes[name] / 1e6:.1f} MB" if name in sizes else "not here", f"`{digest}`")
-        for name, digest in sorted(sha256.items())
-    ]
-    return table(("file", "size", "SHA-256"), files)
-
-
-def training(
-    images: int, fingerprint: str, sources: Sources, counted: str, counts: Sequence[tuple[str, int]], recipe: Json
-) -> str:
-    """What a model was trained on.
+def head(card: ModelCard, results: Json, counts_where: str, fitted: str) -> str:
+    """Whose card it is, and where its figures come from: **E**, the evaluation, and **V**, the validation part.
 
     Args:
-        images: How many.
-        fingerprint: Of the set.
-        sources: Key -> data card.
-        counted: What `counts` counts, such as ``training boxes``.
-        counts: Per finding.
-        recipe: Of the last run.
+        card: Of the weights.
+        results: Of their evaluation.
+        counts_where: When an image counts for a finding: ``somebody looked``.
+        fitted: What was made on the validation part, by what.
     """
+    data = results["data"]
+    assumed = " --with-assumed" if results["assumed_absences_count"] else ""
+    sources = ", ".join(f"{name} {n}" for name, n in data["sources"].items())
+    counted = "count as absences" if assumed else "do not count"
+    measured = (
+        f"- **E**: `boxray {card.job} evaluate {card.name}.onnx --data BUILT --split {data['split']}{assumed} "
+        f"--report DIR` on the set of fingerprint `{data['fingerprint']}`: {data['images']} images of "
+        f"{data['patients']} patients ({plain(sources)}). An image counts for a finding where {counts_where}; "
+        f"absences that a data card only assumes {counted}. Brackets: 95 % intervals from "
+        f"{results['bootstrap_rounds']} resamples of patients."
+    )
+    about = (
+        f"Model card after Mitchell et al. (2019), made by `boxray {card.job} card`. Its figures come from two places, "
+        "named above each table:"
+    )
+    title = f"# {plain(card.name)} {plain(card.version)}"
+    return "\n\n".join([title, f"**{plain(DISCLAIMER)}**", about, f"{measured}\n- **V**: {fitted}"])
+
+
+def use(card: ModelCard, does: str, other_films: str, *more: str) -> str:
+    """What the model is for, what it is not for, and on what it is silent.
+
+    Args:
+        card: Of the weights.
+        does: A sentence that goes on with ``It``.
+        other_films: What it must not be shown.
+        *more: Further lines.
+    """
+    silent = [card.space[key].display for key in card.space.keys if key not in card.assessed]
+    not_for = (
+        "**Not for:** diagnosis, triage, second reading, or any other decision about a person; "
+        f"{other_films}; photographs of films or of screens."
+    )
+    lines = [f"**For:** {plain(card.intended_use)} It {does}", not_for, *more]
+    if silent:
+        lines.append(f"**Not assessed:** {plain(', '.join(silent))}. Its silence on them says nothing.")
+    return "\n".join(["## Intended use", "", *(f"- {line}" for line in lines)])
+
+
+def model(card: ModelCard, sizes: Mapping[str, int]) -> str:
+    """What the network is and sees, and its files with their bytes, where they are there, and hashes."""
+    shades = "as they are"
+    if card.clahe is not None:
+        shades = f"CLAHE, clip {card.clahe.clip:g}, {card.clahe.tiles} x {card.clahe.tiles} tiles"
+    about = f"{plain(card.architecture)}, a square of {card.side_px} px in grey, shades {shades}."
+    files = [
+        (f"`{name}`", f"{sizes[name] / 1e6:.1f} MB" if name in sizes else "not here", f"`{digest}`")
+        for name, digest in sorted(card.sha256.items())
+    ]
+    return "\n\n".join(["## Model", about, table(("file", "size", "SHA-256"), files)])
+
+
+def training(card: ModelCard, sources: Sources, counted: str) -> str:
+    """What the model was trained on.
+
+    Args:
+        card: Of the weights.
+        sources: Key -> data card.
+        counted: What the card counts per finding: ``training boxes``.
+    """
+    made = card.trained_on
     rows = [
         (code(key), *(("its card is not in data/cards", "not known") if source is None else _of_source(source)))
         for key, source in sources.items()
     ]
-    content = "\n".join(["```json", json.dumps(recipe, indent=1, ensure_ascii=False), "```"])
+    counts = [(plain(card.space[key].display), str(made.positives.get(key, 0))) for key in card.space.keys]
+    content = "\n".join(["```json", json.dumps(made.recipe, indent=1, ensure_ascii=False), "```"])
     return "\n\n".join(
         [
             "## Training data",
-            f"{images} images of the set of fingerprint `{fingerprint}`, its training part.",
+            f"{made.images} images of the set of fingerprint `{made.fingerprint}`, its training part.",
             table(("source", "name", "licence"), rows),
-            table(("finding", counted), [(plain(name), str(n)) for name, n in counts]),
+            table(("finding", counted), counts),
             folded("Recipe of the last run", content),
         ]
     )

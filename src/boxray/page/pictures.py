@@ -26,6 +26,14 @@ class Picture:
     size_wh: tuple[int, int]
 
 
+def empty_gallery(folder: Path) -> None:
+    """Make `folder` and its ``gallery/`` without the pictures of an earlier report: its errors are none of this one."""
+    pictures = folder / "gallery"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for left in pictures.glob("*.png"):
+        left.unlink()
+
+
 def keep_picture(rgb: ByteArray, folder: Path, file: str) -> Picture:
     """Write a picture beside a page, and give it in the form in which the page shows it.
 

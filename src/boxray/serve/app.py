@@ -1,9 +1,10 @@
-"""The reading room: one radiograph, its boxes and its map side by side, in a browser.
+"""The reading room in a browser: its pages, and the launch.
 
-Pictures travel inside the page as lossless PNG and are never written to Gradio's cache. What is uploaded is
-read once, by boxray's own decoder, and deleted. Moving the threshold runs no model.
+Films and their pixels never pass through Gradio: the page asks the desk's door for them, and nothing that is brought
+is written to a disk. Moving the threshold asks nobody.
 
-Here stand the layout and the launch; `desk` does what the controls ask for, `viewer` draws, `guard` stands before.
+Here stand the frame round the pages and the launch. `pages` lays out what is in each tab, `desk` does what the controls
+ask for, `viewer` draws, `words` says it in the reader's language, `guard` stands before.
 """
 
 import atexit
@@ -11,27 +12,32 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from boxray import __version__
-from boxray.core.reading import DISCLAIMER
 from boxray.localization.page import STYLE, source_url
-from boxray.serve.desk import LOWEST_SCORE, ONE, STORED, WELCOME, Desk
+from boxray.serve.desk import Desk
+from boxray.serve.desk_door import PREFIX, add_desk
 from boxray.serve.guard import MAX_UPLOAD_BYTES
+from boxray.serve.pages.about import about_html, about_page
+from boxray.serve.pages.compare import COMPARISONS, compare_page
+from boxray.serve.pages.look import PAGES_STYLE
+from boxray.serve.pages.model import licences_of, model_page
+from boxray.serve.pages.read import read_page
 from boxray.serve.rest.app import build_rest, sweeping
 from boxray.serve.rest.kept import Readings
-from boxray.serve.server import end_on_sigterm, guarded, require_safe, serve
+from boxray.serve.server import end_on_sigterm, guarded, released_or_refused, require_safe, serve
 from boxray.serve.service import Service
-from boxray.serve.viewer import VIEWER_SCRIPT, VIEWER_STYLE
+from boxray.serve.taming import OnlyWhatThePageAsks, tame_gradio
+from boxray.serve.viewer import viewer_style
+from boxray.serve.words import LANGUAGES, Spoken, Words, browser_words, language_of, words_in
 
 if TYPE_CHECKING:
     import gradio as gr
 
-_KEEP_S: Final = 1800  # how long a radiograph stays in memory after its last use
 _SESSIONS: Final = 8  # how many readers' radiographs stay in memory at once
 
 
@@ -51,66 +57,35 @@ def quiet_environment() -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-def build_app(service: Service, examples: Sequence[Path] = (), *, source: str | None = None) -> "gr.Blocks":
-    """The page and what its controls do.
+def build_app(desk: Desk, comparisons: Path = COMPARISONS) -> "gr.Blocks":
+    """The banner, the pages as tabs, the foot. What stands there is a key; `mounted` gives the texts to the browser.
 
     Args:
-        service: Reads radiographs.
-        examples: Files that are offered as buttons, in this order.
-        source: Link to the source code of what runs here; None: the installed package's.
+        desk: What the page *Read* asks for, through the desk's door.
+        comparisons: What the page *Compare* shows: a folder of `boxray compare`, or one that holds several.
     """
     quiet_environment()
     import gradio as gr
 
-    desk = Desk(service, gr.update)
-    with gr.Blocks(title="boxray", analytics_enabled=False, delete_cache=(300, _KEEP_S), fill_width=True) as app:
-        gr.HTML(_banner(), elem_id="banner")
-        opened = gr.State(None, time_to_live=_KEEP_S)
-        with gr.Row():
-            with gr.Column(scale=2, min_width=300):
-                label = "Chest radiograph: DICOM, PNG or JPEG"
-                upload = gr.File(label=label, type="filepath", height=150, elem_id="upload")
-            with gr.Column(scale=1, min_width=200, elem_id="examples", visible=bool(examples)):
-                gr.HTML('<p class="bx-quiet">Examples</p>')
-                buttons = [
-                    gr.Button(path.stem, size="sm", elem_id=f"example-{number}") for number, path in enumerate(examples)
-                ]
-            with gr.Column(scale=2, min_width=300):
-                kinds = [("Stored, one per finding", STORED), ("One for all:", ONE)]
-                thresholds = gr.Radio(kinds, value=STORED, label="Threshold of the boxes", elem_id="thresholds")
-                slider = gr.Slider(
-                    LOWEST_SCORE, 0.95, 0.25, step=0.01, label="One for all", elem_id="threshold", show_label=False
-                )
-        status = gr.HTML(WELCOME, elem_id="status")
-        with gr.Column(visible=False) as result:
-            choices = [(finding.display, finding.key) for finding in service.label_space]
-            finding = gr.Radio(choices, label="Classifier's map of", elem_id="finding")
-            viewer = gr.HTML("", js_on_load=VIEWER_SCRIPT, elem_id="viewer")
-            tables = gr.HTML("", elem_id="tables")
-        with gr.Row():
-            picture = gr.DownloadButton("Picture (PNG)", interactive=False, elem_id="download-picture")
-            record = gr.DownloadButton("Reading (JSON)", interactive=False, elem_id="download-reading")
-        gr.HTML(_footer(source_url() if source is None else source), elem_id="source")
+    say, service = gr.I18n(), desk.service
+    with gr.Blocks(title="boxray", analytics_enabled=False, fill_width=True) as app:
+        language = gr.State(next(iter(LANGUAGES)))
+        gr.HTML(say("html.banner"), elem_id="banner")
+        with gr.Tabs(elem_id="pages"):
+            with gr.Tab(say("tab.read"), id="read"):
+                read_page(desk)
+            with gr.Tab(say("tab.compare"), id="compare") as tab:
+                compare_page(tab, service.label_space, comparisons, language)
+            with gr.Tab(say("tab.model"), id="model") as tab:
+                model_page(tab, service.models, language)
+            with gr.Tab(say("tab.about"), id="about"):
+                about_page(say)
+        gr.HTML(say("html.foot"), elem_id="source")
 
-        # Nothing here is an interface for programs: that is the REST door's job.
-        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        controls = [opened, thresholds, slider, finding]
-        shown = [status, result, viewer, tables, picture, record]
-        fresh = [opened, finding, *shown]
-        events = [
-            upload.upload(desk.open_upload, [upload, thresholds, slider], [upload, *fresh], **hidden),
-            thresholds.input(desk.show, controls, shown, **hidden),
-            slider.input(
-                desk.move_slider, [opened, slider, finding], [thresholds, *shown], trigger_mode="always_last", **hidden
-            ),
-            finding.input(desk.show_map, controls, [viewer, picture], **hidden),
-        ]
-        events += [
-            button.click(partial(desk.open_example, path), [thresholds, slider], fresh, **hidden)
-            for button, path in zip(buttons, examples, strict=True)
-        ]
-        for event in events:  # the film is there first, the file for the download follows
-            event.then(desk.make_picture, controls, picture, **hidden)
+        def ask(request: gr.Request) -> str:
+            return language_of(request.headers)
+
+        app.load(ask, None, language, api_visibility="private", show_progress="hidden")
     return app
 
 
@@ -124,6 +99,7 @@ def launch(
     token: str | None = None,
     hosts: Collection[str] = (),
     root_path: str = "",
+    comparisons: Path | None = None,
 ) -> NoReturn:
     """Serve the app and the REST door beside it until SIGTERM or Ctrl+C.
 
@@ -136,6 +112,7 @@ def launch(
         token: What everybody has to say; a browser asks for it as a password, the user's name is free.
         hosts: Names that are served beside this machine's own.
         root_path: Under which a proxy shows it, such as ``/boxray``; the proxy takes it off.
+        comparisons: As for `build_app`; None: `COMPARISONS`.
 
     Raises:
         SystemExit: In the end, with 143 for SIGTERM. With code 78, and the reason on stderr, if other machines could
@@ -145,20 +122,32 @@ def launch(
     end_on_sigterm()
     readings = Readings(service)
     rest = build_rest(service, readings, source=source)
-    page = mounted(build_app(service, examples, source=source), sweeping(readings), root_path)
-    doors = guarded(Doors(rest, page), address, token=token, hosts=hosts)
+    desk = Desk(service, examples)
+    add_desk(rest, desk)
+    app = build_app(desk, comparisons or COMPARISONS)
+    texts = _texts(source_url() if source is None else source, licences_of(service.models))
+    page = mounted(app, sweeping(readings, desk.cases), texts, root_path)
+    doors = guarded(Doors(rest, Spoken(page)), address, token=token, hosts=hosts)
     sys.exit(serve(doors, service, address=address, port=port, root_path=root_path))
 
 
-def mounted(app: "gr.Blocks", lifespan: Any, root_path: str = "") -> Any:
-    """The page as an ASGI application, with nothing of Gradio that nobody asked for."""
+def mounted(app: "gr.Blocks", lifespan: Any, texts: Mapping[str, Mapping[str, str]], root_path: str = "") -> Any:
+    """The page as an ASGI application, with nothing of Gradio that nobody asked for.
+
+    Args:
+        app: From `build_app`.
+        lifespan: Of the application.
+        texts: What the browser says, by its name of the language.
+        root_path: As for `launch`.
+    """
     import gradio as gr
     from fastapi import FastAPI
 
     app.queue(default_concurrency_limit=_SESSIONS)  # who waits, and how long, is the service's business
     app.state_session_capacity = _SESSIONS
+    tame_gradio(app)
     parent = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    return gr.mount_gradio_app(
+    page = gr.mount_gradio_app(
         parent,
         app,
         path="/",
@@ -177,13 +166,15 @@ def mounted(app: "gr.Blocks", lifespan: Any, root_path: str = "") -> Any:
             font=["system-ui", "sans-serif"],
             font_mono=["monospace"],
         ),
-        css=STYLE + _PAGE_STYLE + VIEWER_STYLE,
+        css=STYLE + _PAGE_STYLE + PAGES_STYLE + viewer_style(),
         js="() => document.body.classList.add('dark')",
+        i18n=gr.I18n(**texts),
     )
+    return OnlyWhatThePageAsks(page)
 
 
 class Doors:
-    """What is asked of the REST door goes there, everything else to the page (ASGI application)."""
+    """What is asked of the REST door or the desk's goes there, everything else to the page (ASGI application)."""
 
     def __init__(self, rest: Any, page: Any) -> None:
         self._rest = rest
@@ -191,7 +182,7 @@ class Doors:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
-        of_rest = path == "/metrics" or path.startswith(("/v1/", "/health/"))
+        of_rest = path == "/metrics" or path.startswith(("/v1/", "/health/", PREFIX))
         await (self._rest if of_rest else self._page)(scope, receive, send)
 
 
@@ -203,22 +194,40 @@ def main(examples: Sequence[Path] = (), *, detector: str | None = None, **where:
         detector: Names other weights than the default ones.
         **where: As for `launch`.
     """
-    from boxray.localization.reader import released_reader
-
-    launch(Service(released_reader(detector=detector)), examples, **where)
+    launch(released_or_refused(detector=detector), examples, **where)
 
 
-def _banner() -> str:
+def _texts(source: str, licences: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What the browser says, by its name of the language: the catalogue, and what is whole HTML."""
+    said = browser_words()
+    for words in map(words_in, LANGUAGES):
+        said[words.tag] |= {
+            "html.banner": _banner(words),
+            "html.foot": _foot(words, source),
+            "html.about": about_html(words, source, licences),
+        }
+    return said
+
+
+def _banner(words: Words) -> str:
+    choices = "".join(
+        f'<button type="button" data-language="{key}" lang="{key}" aria-pressed="{str(key == words.language).lower()}">'
+        f"{escape(name)}</button>"
+        for key, name in LANGUAGES.items()
+    )
     return (
-        f'<div class="bx-banner" role="note"><b>{escape(DISCLAIMER)}</b> '
-        "<span>Boxes are a detector's suggestions. This screen is not for diagnosis.</span></div>"
+        f'<div class="bx-banner" role="note"><b>{escape(words["disclaimer"])}</b> '
+        f"<span>{escape(words['banner.caution'])}</span>"
+        f'<span class="bx-languages" role="group" aria-label="{escape(words["language.choose"])}">{choices}</span>'
+        "</div>"
     )
 
 
-def _footer(source: str) -> str:
+def _foot(words: Words, source: str) -> str:
     return (
-        f'<p class="bx-quiet">boxray {escape(__version__)}, free software under AGPL-3.0-or-later: '
-        f'<a href="{escape(source)}" rel="noreferrer" target="_blank">source code</a>. {escape(DISCLAIMER)}</p>'
+        f'<p class="bx-quiet">{escape(words("foot.free", version=__version__))} '
+        f'<a href="{escape(source)}" rel="noreferrer" target="_blank">{escape(words["foot.source"])}</a>. '
+        f"{escape(words['disclaimer'])}</p>"
     )
 
 
@@ -228,14 +237,19 @@ body.dark, body.dark .gradio-container { background: #111; color: #ececec; }
 .gradio-container .main.fillable { padding: 0 14px 24px !important; }
 .gradio-container main.contain { padding: 0 !important; }
 #banner { position: sticky; top: 0; z-index: 20; margin: 0 -14px; width: auto; }
-#banner .html-container, #status .html-container, #viewer .html-container, #tables .html-container,
-#source .html-container, #examples .html-container { padding: 0 !important; }
-#examples { gap: 6px; }
-#tables table, #tables tr, #tables td, #tables th { border-left: 0 !important; border-right: 0 !important; }
-#tables table { border: 0 !important; }
-#upload .wrap { font-size: 14px; }
+#banner .html-container, #viewer .html-container, #source .html-container { padding: 0 !important; }
+#viewer { overflow: visible !important; }
 .bx-banner { background: #ffc400; color: #111; padding: 8px 14px; font-size: 15px; }
 .bx-banner b, .bx-banner span { color: #111; }
-.bx-file { margin: 4px 0; font-size: 16px; color: #ececec; overflow-wrap: anywhere; }
+.bx-banner { display: flex; flex-wrap: wrap; gap: 2px 10px; align-items: center; }
+.bx-languages { margin-left: auto; display: inline-flex; gap: 4px; }
+.bx-languages button { background: none; border: 1px solid transparent; border-radius: 4px; color: #111;
+  padding: 2px 8px; min-height: 28px; font-size: 14px; cursor: pointer; }
+.bx-languages button[aria-pressed=true] { background: #111; color: #ffc400; }
+.bx-languages button:focus-visible { outline: 3px solid #111; outline-offset: 1px; }
+@media (max-width: 640px) {
+  .bx-banner { font-size: 13px; padding: 6px 14px; }
+  #pages .tab-container button { padding: 6px 7px; font-size: 14px; }
+}
 #source a { color: #8fb7d9; }
 """

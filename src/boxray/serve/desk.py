@@ -1,26 +1,40 @@
-"""The desk: what happens when somebody opens a radiograph, moves the threshold or picks a map.
+"""The desk: what happens when somebody brings files, opens one, speaks of its boxes or saves what is seen.
 
-Values of the page come in and values of the page go out, so what a control does can be read, and called, without
-Gradio. A radiograph is read once; the controls only choose what of it is shown.
+No HTTP and no HTML here: `desk_door` gives this to the page, `viewer` shows it. Boxes down to `LOWEST_SCORE` go to the
+browser once; moving the threshold there asks nobody.
 """
 
-import json
-import os
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from html import escape
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from boxray.core.errors import Outcome
-from boxray.core.findings import LabelSpace
-from boxray.core.reading import Reading
-from boxray.imaging.draw import Film, encode_png, film_of
-from boxray.localization.overlay import leading_finding, overlay
-from boxray.localization.page import boxes_table, findings_table, models_html, refusal_html, rows_of, silence_html
+from boxray.core.boxes import Box
+from boxray.core.edits import edits_from_json
+from boxray.core.errors import DataError, InputError, ModelError, Outcome
+from boxray.core.reading import Agreement, Detection, Reading
+from boxray.data.archive import Limits, unpacked
+from boxray.imaging.draw import film_of
+from boxray.localization.agreement import agree_by_boxes
+from boxray.localization.overlay import leading_finding, map_of, strongest
+from boxray.serve.cases import Case, Cases, Seen, Shown
+from boxray.serve.dicom import can_write, header_of
+from boxray.serve.downloads import (
+    Download,
+    map_file,
+    overlay_file,
+    presentation_file,
+    reading_file,
+    report_file,
+    table_file,
+)
+from boxray.serve.packing import packed_maps, packed_pixels
+from boxray.serve.problems import Problem
+from boxray.serve.rest.kept import smaller
 from boxray.serve.service import Answer, Service
-from boxray.serve.viewer import data_uri, viewer_html
 
 LOWEST_SCORE: Final = 0.01
 """To which the slider goes."""
@@ -29,140 +43,302 @@ EVERYTHING: Final = 0.0
 """With which every radiograph is read once: a stored operating point may lie lower than the slider goes. What came out
 is then filtered."""
 
-STORED: Final = "stored"
-"""The control's value for the stored operating points, one per finding."""
+ZIP_LIMITS: Final = Limits(members=2000, total_bytes=256 * 2**20)
+"""Of an archive that is dropped on the page; as much as one desk holds."""
 
-ONE: Final = "one"
-"""The control's value for one threshold for all, which the slider gives."""
+KINDS: Final = ("overlay", "map", "reading", "report", "presentation")
+"""Files that somebody may take away of one case."""
 
-WELCOME: Final = (
-    '<p class="bx-file" aria-live="polite">Open a frontal chest radiograph, or take an example. '
-    "It is read on this machine and sent nowhere.</p>"
-)
-"""The status while nothing is open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The radiograph that one reader looks at: all boxes that the slider may show."""
-
-    answer: Answer
-    film: Film
-    film_uri: str
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the controls say."""
-
-    min_score: float | None
-    finding: str | None
-
-    @classmethod
-    def of(cls, thresholds: str, min_score: float, finding: str | None = None) -> "View":
-        """From the values of the controls, in the page's order."""
-        return cls(None if thresholds == STORED else min_score, finding)
+_DICOM_FILES: Final = {"report": report_file, "presentation": presentation_file}
+_ZIP: Final = b"PK\x03\x04"
+_EMPTY_ZIP: Final = b"PK\x05\x06"
 
 
 class Desk:
-    """What happens when somebody touches a control: values of the page in, values of the page out.
+    """What the page can ask for. May be used from several threads.
 
-    It remembers nothing; what is open is handed in and out as `Opened`. `shown` in the docstrings is:
-    status, result, viewer, tables, picture, record.
+    Args:
+        service: Reads radiographs, for this desk as for all doors.
+        examples: Files that are offered.
+        cases: Keeps what was brought; None makes one.
     """
 
-    def __init__(self, service: Service, update: Callable[..., Any]) -> None:
-        self._service = service
-        self._update = update
+    def __init__(self, service: Service, examples: Sequence[Path] = (), cases: Cases | None = None) -> None:
+        self.service = service
+        self.examples = tuple(examples)
+        self.cases = cases or Cases()
 
-    def open_upload(self, path: str, thresholds: str, min_score: float) -> list[Any]:
-        """Read what was uploaded and delete it: empty upload, opened, finding, *shown."""
-        file = Path(path)
-        data = file.read_bytes()
-        file.unlink(missing_ok=True)
-        return [None, *self._open(data, file.name, View.of(thresholds, min_score))]
+    def take(self, desk: str, name: str, data: bytes) -> list[dict[str, Any]]:
+        """Put a file on a desk, or every file of a zip file: id, name and size of each. Nothing is read yet.
 
-    def open_example(self, path: Path, thresholds: str, min_score: float) -> list[Any]:
-        """Read an example as if it had been uploaded: opened, finding, *shown."""
-        return self._open(path.read_bytes(), path.name, View.of(thresholds, min_score))
+        Raises:
+            Problem: ``archive.unsafe``; nothing was taken.
+        """
+        if not data.startswith((_ZIP, _EMPTY_ZIP)):
+            return [self._put(desk, name, data)]
+        try:
+            files = unpacked(data, ZIP_LIMITS)
+        except DataError as error:
+            raise Problem("archive.unsafe", str(error).removeprefix("archive.unsafe: ")) from None
+        return [self._put(desk, path, content) for path, content in files if not _is_hidden(path)]
 
-    def show(self, opened: Opened | None, thresholds: str, min_score: float, finding: str | None) -> list[Any]:
-        """Show what is open as the controls say: *shown."""
-        return self._shown(opened, View.of(thresholds, min_score, finding))
+    def take_example(self, desk: str, number: int) -> list[dict[str, Any]]:
+        """Put an example on a desk as if it had been brought.
 
-    def move_slider(self, opened: Opened | None, min_score: float, finding: str | None) -> list[Any]:
-        """Whoever moves the slider wants one threshold for all: thresholds, *shown."""
-        return [ONE, *self._shown(opened, View(min_score, finding))]
+        Raises:
+            Problem: ``request.not_found``.
+        """
+        if not 0 <= number < len(self.examples):
+            raise Problem("request.not_found")
+        path = self.examples[number]
+        return self.take(desk, path.name, path.read_bytes())
 
-    def show_map(self, *controls: Any) -> list[Any]:
-        """Another finding's map changes nothing else: viewer, picture."""
-        _, _, viewer, _, picture, _ = self.show(*controls)
-        return [viewer, picture]
+    def case(self, case_id: str) -> Case:
+        """What lies under the id.
 
-    def make_picture(self, opened: Opened | None, thresholds: str, min_score: float, finding: str | None) -> Any:
-        """The overlay as a file for the download button."""
-        if opened is None:
-            return self._off()
-        reading = self._reading(opened, View.of(thresholds, min_score))
-        drawn = overlay(opened.answer.radiograph, reading, self._service.label_space, finding)
-        return self._update(value=_file("boxray-overlay.png", encode_png(drawn)), interactive=True)
+        Raises:
+            Problem: ``request.not_found``.
+        """
+        try:
+            return self.cases.find(case_id)
+        except KeyError:
+            raise Problem("request.not_found") from None
 
-    def _open(self, data: bytes, name: str, view: View) -> list[Any]:
-        answer = self._service.read(data, name, EVERYTHING)
-        if answer.radiograph is None or answer.reading.status is not Outcome.RESULT:
-            return [None, self._update(), *self._refused(answer.reading)]
-        film = film_of(answer.radiograph.pixels)
-        opened = Opened(answer, film, data_uri(film.grey))
-        finding = leading_finding(self._reading(opened, view))
-        return [opened, self._update(value=finding), *self._shown(opened, replace(view, finding=finding))]
+    def submit(self, case: Case) -> Future[Answer]:
+        """Join the service's line; `keep` what comes.
 
-    def _reading(self, opened: Opened, view: View) -> Reading:
-        return self._service.rethreshold(opened.answer, view.min_score).reading
+        Raises:
+            ModelError: ``service.busy`` or ``service.draining``.
+        """
+        return self.service.submit(case.data, case.name, EVERYTHING)
 
-    def _shown(self, opened: Opened | None, view: View) -> list[Any]:
-        if opened is None:
-            return [WELCOME, self._update(visible=False), "", "", self._off(), self._off()]
-        reading, label_space = self._reading(opened, view), self._service.label_space
-        return [
-            _status(reading, opened.film),
-            self._update(visible=True),
-            viewer_html(opened.film, reading, label_space, view.finding, film_id=id(opened), film_uri=opened.film_uri),
-            _tables(opened, reading, label_space),
-            self._update(interactive=False),  # until the new one is drawn
-            self._update(value=_json_file(reading), interactive=True),
-        ]
+    def keep(self, case: Case, answer: Answer) -> None:
+        """Keep what was read, and what is drawn of it."""
+        reading = answer.reading
+        if answer.radiograph is None or reading.status is not Outcome.RESULT:
+            case.seen = Seen(reading, {})
+            return
+        thresholds = _thresholds(reading, "detector")
+        boxes = tuple(
+            det for det in reading.detections if det.score >= min(LOWEST_SCORE, thresholds.get(det.finding, 1.0))
+        )
+        kept = replace(reading, detections=boxes)
+        leading = leading_finding(_stored(kept))
+        case.seen = Seen(replace(kept, maps=(), lungs=None), _by_boxes(kept), suspicion(kept), leading)
+        maps = tuple(smaller(each) for each in reading.maps)
+        full = strongest(reading)
+        self.cases.show(
+            case,
+            Shown(
+                packed_pixels(answer.radiograph.pixels),
+                packed_maps(maps, full),
+                tuple(each.finding for each in maps),
+                (maps[0].values.shape[1], maps[0].values.shape[0]) if maps else (0, 0),
+                full,
+            ),
+        )
 
-    def _refused(self, reading: Reading) -> list[Any]:
-        record = self._update(value=_json_file(reading), interactive=True)
-        said = _file_line(reading, "") + refusal_html(reading)
-        return [said, self._update(visible=False), "", "", self._off(), record]
+    def said(self, case: Case) -> dict[str, Any]:
+        """What the page is told of a case that was read.
 
-    def _off(self) -> Any:
-        return self._update(value=None, interactive=False)
+        Raises:
+            Problem: ``request.not_ready``.
+        """
+        if case.seen is None:
+            raise Problem("request.not_ready")
+        seen, shown = case.seen, case.shown
+        return {
+            "reading": seen.reading.to_json(),
+            # Not rounded: thresholds are compared with them.
+            "scores": [float(det.score) for det in seen.reading.detections],
+            "leading": seen.leading,
+            "by_boxes": {key: [_measures(each) for each in rows] for key, rows in seen.by_boxes.items()},
+            "suspicion": seen.suspicion,
+            "map_findings": list(shown.map_findings) if shown else [],
+            "map_wh": list(shown.map_wh) if shown else [0, 0],
+            "full": shown.full if shown else 0.0,
+            "kinds": _kinds(case),
+            "annotations": [edit.to_json() for edit in case.edits],
+        }
+
+    def shown(self, case: Case) -> Shown:
+        """What is drawn of a case; made again from the file where it was let go.
+
+        Raises:
+            Problem: If it is no result, or cannot be read now.
+        """
+        if case.shown is None:
+            self.keep(case, self.answer(case, EVERYTHING))
+        assert case.shown is not None, "a result was kept"
+        return case.shown
+
+    def annotate(self, case: Case, raw: Any) -> None:
+        """Keep what a reader said of the boxes, in place of what was said before.
+
+        Raises:
+            Problem: ``request.malformed`` with the reason.
+        """
+        if case.seen is None or case.seen.reading.status is not Outcome.RESULT:
+            raise Problem("request.not_ready", "only a radiograph that was read can be annotated")
+        try:
+            case.edits = edits_from_json(raw, case.seen.reading, self.service.label_space)
+        except ValueError as error:
+            raise Problem("request.malformed", str(error)) from None
+
+    def file(self, case: Case, kind: str, min_score: float | None, finding: str | None) -> Download:
+        """What somebody takes away of a case, as it is read at these thresholds.
+
+        Args:
+            case: A result, or for the kind ``reading`` also what gives none.
+            kind: Of `KINDS`.
+            min_score: One threshold for all boxes; None: the stored ones.
+            finding: Whose map, for the pictures; None: the leading one's.
+
+        Raises:
+            Problem: If there is no such file of this case, or it cannot be read now.
+        """
+        if kind == "reading":
+            return self._reading_file(case, min_score)
+        answer, space = self.answer(case, min_score), self.service.label_space
+        assert answer.radiograph is not None, "a result has its radiograph"
+        reading, film = answer.reading, film_of(answer.radiograph.pixels)
+        if kind == "overlay":
+            return overlay_file(film, reading, space, finding)
+        shown, header = finding or leading_finding(reading), header_of(case.data)
+        if kind == "map" and shown is not None and map_of(reading, shown) is not None:
+            return map_file(film, reading, space, shown)
+        if kind not in _DICOM_FILES or header is None or not can_write():
+            raise Problem("request.not_found", "there is no such file of this radiograph")
+        try:
+            return _DICOM_FILES[kind](header, reading, space)
+        except (InputError, ModelError) as error:
+            raise Problem(error.code.name, error.reason) from None
+
+    def table(self, case_ids: Sequence[str], min_score: float | None) -> Download:
+        """All these cases that were read as one table; nothing is read for it. What is gone is left out."""
+        seen = []
+        for case_id in case_ids:
+            with suppress(KeyError):
+                seen.append(self.cases.find(case_id).seen)
+        return table_file([at_threshold(each, min_score) for each in seen if each], self.service.label_space)
+
+    def answer(self, case: Case, min_score: float | None) -> Answer:
+        """The case read again: then all that is saved comes from one reading, and nothing large has to be kept.
+
+        Raises:
+            Problem: If it is no result, or cannot be read now.
+        """
+        answer = self.service.read(case.data, case.name, min_score)
+        if answer.reading.status is not Outcome.RESULT:
+            raise Problem(answer.reading.code or "internal.error", answer.reading.reason)
+        return answer
+
+    def _reading_file(self, case: Case, min_score: float | None) -> Download:
+        """The reading as `boxray read` would give it, with the reader's annotations; of a refused file, why."""
+        reading = self.service.read(case.data, case.name, min_score).reading
+        if reading.status is not Outcome.RESULT:
+            return reading_file(reading)
+        return reading_file(reading, annotations=[edit.to_json() for edit in case.edits])
+
+    def _put(self, desk: str, name: str, data: bytes) -> dict[str, Any]:
+        return {"id": self.cases.add(desk, name, data), "name": name, "bytes": len(data)}
 
 
-def _status(reading: Reading, film: Film) -> str:
-    n_boxes = len(reading.detections)
-    said = f"{n_boxes} box{'' if n_boxes == 1 else 'es'}"
-    return _file_line(reading, f"{escape(film.caption)}, {said}")
+def at_threshold(seen: Seen, min_score: float | None) -> Reading:
+    """What was read, with the boxes that reach a threshold, and their agreement with the maps; no model is asked.
+
+    Args:
+        seen: What was read, down to the lowest score.
+        min_score: One threshold for all; None: the stored ones.
+    """
+    reading = seen.reading
+    if "detector" not in reading.models:
+        return reading
+    identity = reading.models["detector"]
+    if min_score is not None:
+        identity = replace(identity, thresholds=dict.fromkeys(seen.by_boxes, min_score))
+    least = identity.thresholds
+    boxes = tuple(
+        det
+        for det in reading.detections
+        if det.score >= (least.get(det.finding, 0.0) if min_score is None else min_score)
+    )
+    counts = Counter(det.finding for det in boxes)
+    return replace(
+        reading,
+        detections=boxes,
+        agreement=tuple(rows[counts[key]] for key, rows in seen.by_boxes.items()),
+        models={**reading.models, "detector": identity},
+    )
 
 
-def _file_line(reading: Reading, said: str) -> str:
-    return f'<p class="bx-file" aria-live="polite"><b>{escape(reading.file)}</b> {said}</p>'
+def suspicion(reading: Reading) -> float | None:
+    """Where a radiograph stands in the worklist: the highest score of a box over its finding's threshold.
+
+    1 is a box that just reaches its threshold. Where no detector spoke, the classifier's scores over theirs; None where
+    nothing was read.
+    """
+    if reading.status is not Outcome.RESULT:
+        return None
+    if "detector" in reading.models:
+        least = _thresholds(reading, "detector")
+        shares = (det.score / max(least.get(det.finding, 1.0), LOWEST_SCORE) for det in reading.detections)
+    else:
+        least = _thresholds(reading, "classifier")
+        shares = (score / max(least.get(key, 0.5), LOWEST_SCORE) for key, score in reading.scores.items())
+    return round(float(max(shares, default=0.0)), 4)
 
 
-def _tables(opened: Opened, reading: Reading, label_space: LabelSpace) -> str:
-    rows = rows_of(reading, label_space, opened.answer.reading)
-    tables = findings_table(rows) + boxes_table(reading, label_space)
-    return silence_html(reading, label_space) + tables + models_html(reading)
+def _kinds(case: Case) -> list[str]:
+    """Which files there are of a case."""
+    if case.shown is None or case.seen is None:
+        return ["reading"]
+    archived = can_write() and "detector" in case.seen.reading.models and header_of(case.data) is not None
+    return ["overlay", *(["map"] if case.shown.map_findings else []), "reading", *(_DICOM_FILES if archived else [])]
 
 
-def _json_file(reading: Reading) -> str:
-    return _file("boxray-reading.json", (json.dumps(reading.to_json(), indent=1) + "\n").encode())
+def _thresholds(reading: Reading, role: str) -> dict[str, float]:
+    return dict(reading.models[role].thresholds) if role in reading.models else {}
 
 
-def _file(name: str, data: bytes) -> str:
-    """A file for one download, in a folder of its own that goes with Gradio's cache."""
-    folder = Path(tempfile.mkdtemp(dir=os.environ.get("GRADIO_TEMP_DIR")))
-    (folder / name).write_bytes(data)
-    return str(folder / name)
+def _stored(reading: Reading) -> Reading:
+    """Only the boxes that reach their stored operating points; those without one all do."""
+    least = _thresholds(reading, "detector")
+    return replace(
+        reading, detections=tuple(det for det in reading.detections if det.score >= least.get(det.finding, 0.0))
+    )
+
+
+def _by_boxes(reading: Reading) -> dict[str, list[Agreement]]:
+    """For findings that both models assess: agreement with the first n boxes, which is that at any threshold."""
+    map_from = _thresholds(reading, "classifier")
+    there = {each.finding for each in reading.agreement}
+    return {
+        saliency.finding: agree_by_boxes(
+            saliency.finding,
+            _boxes(reading.detections, saliency.finding),
+            saliency,
+            map_speaks=reading.scores[saliency.finding] >= map_from.get(saliency.finding, 0.5),
+        )
+        for saliency in reading.maps
+        if saliency.finding in there
+    }
+
+
+def _boxes(detections: Sequence[Detection], finding: str) -> list[Box]:
+    own = [det for det in detections if det.finding == finding]
+    return [det.box for det in sorted(own, key=lambda det: -det.score)]
+
+
+def _measures(row: Agreement) -> dict[str, Any]:
+    return {
+        "case": row.case.value,
+        "pointing_hit": row.pointing_hit,
+        "iou": None if row.iou is None else round(row.iou, 4),
+        "energy_inside": None if row.energy_inside is None else round(row.energy_inside, 4),
+    }
+
+
+def _is_hidden(path: str) -> bool:
+    """What systems put into an archive beside what somebody packed."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))

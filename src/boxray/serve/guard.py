@@ -46,7 +46,8 @@ class Guard:
     * A page of another origin changes nothing here, and is told nothing (no CORS header is ever sent).
     * Where there is a token, a request without it goes no further; only the health of the service is public.
     * No body is larger than an upload may be, whichever path it goes to; its bytes are counted as they come.
-    * The browser is told to keep nothing, to ask no other host, and to show the page in no frame.
+    * The browser is told to keep nothing, to ask no other host, and to show the page in no frame; a door that says
+      something stricter itself has its way.
     * What goes wrong behind it is told as a code; the log has its type and place.
 
     Args:
@@ -130,7 +131,9 @@ class _Passage:
             return  # what the app says of a body that was cut off is not the reason
         if message["type"] == "http.response.start":
             self._started = True
-            message = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
+            own = list(message.get("headers", []))
+            said = {name.lower() for name, _ in own}
+            message = {**message, "headers": own + [each for each in _HEADERS if each[0] not in said]}
         await self._send(message)
 
     async def end(self) -> None:
@@ -146,7 +149,7 @@ class _Passage:
             problem = _too_large()
         headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
         headers.append((b"content-length", str(len(problem.body)).encode()))
-        start = {"type": "http.response.start", "status": problem.status, "headers": [*headers, *_HEADERS]}
+        start = {"type": "http.response.start", "status": problem.status, "headers": [*headers, *_HEADERS_OF_DATA]}
         await self._send(start)
         await self._send({"type": "http.response.body", "body": problem.body, "more_body": True})
         if problem.status == _TOO_LARGE:
@@ -190,6 +193,9 @@ _LINGER_S: Final = 3.0
 _PUBLIC: Final = {"/health/live", "/health/ready"}
 _READING: Final = {"GET", "HEAD", "OPTIONS"}
 _MAX_BODY_BYTES: Final = MAX_UPLOAD_BYTES + 2**20  # the form around the file
+POLICY_OF_DATA: Final = "default-src 'none'; frame-ancestors 'none'"
+"""What the browser may do with an answer that is no page: nothing (Content-Security-Policy)."""
+
 # Gradio's own scripts are inline and compile templates: hence the two words with "unsafe".
 _POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -203,3 +209,4 @@ _HEADERS: Final = [
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 ]
+_HEADERS_OF_DATA: Final = [(b"content-security-policy", POLICY_OF_DATA.encode()), *_HEADERS[1:]]

@@ -64,6 +64,12 @@ class Line(Generic[T]):
         return self._n_at_work
 
     @property
+    def n_in_the_house(self) -> int:
+        """How many wait or are being worked on."""
+        with self._changed:
+            return len(self._waiting) + self._n_at_work
+
+    @property
     def closed(self) -> bool:
         """Whether nothing new is taken."""
         return self._closed

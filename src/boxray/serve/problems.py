@@ -21,6 +21,7 @@ REQUEST_CODES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "request.not_found": (404, "there is nothing here, or not any more"),
         "request.method": (405, "this address does not know the method"),
         "request.timeout": (408, "the body did not arrive in time"),
+        "archive.unsafe": (422, "the archive asks for more than it may, or for what no archive may"),
         "request.not_ready": (409, "the radiograph is still being read"),
     }
 )

@@ -16,10 +16,12 @@ from typing import Any, Final
 
 import uvicorn
 
+from boxray.core.errors import ModelError
 from boxray.core.reading import DISCLAIMER
+from boxray.engines import EngineName
 from boxray.imaging.child import decoding_child
 from boxray.serve.guard import LEAST_TOKEN_CHARS, Guard, is_loopback
-from boxray.serve.service import Service
+from boxray.serve.service import Service, released_service
 
 EXIT_CONFIGURATION: Final = 78
 """Exit code of a configuration that is refused, such as an address that others can reach."""
@@ -67,6 +69,19 @@ def require_safe(address: str, token: str | None) -> None:
         "--token-file, and put TLS before it; or serve on 127.0.0.1 and let others in through an SSH tunnel: "
         "ssh -N -L 7860:127.0.0.1:7860 THIS_MACHINE"
     )
+
+
+def released_or_refused(engine: EngineName = "openvino", detector: str | None = None) -> Service:
+    """The service of the released weights.
+
+    Raises:
+        SystemExit: With code 78, and the reason on stderr, if they cannot be trusted to answer: weights are missing or
+            are not what their card says, or detector and classifier speak of different findings.
+    """
+    try:
+        return released_service(engine, detector=detector)
+    except ModelError as error:
+        raise refused(error.reason) from None
 
 
 def end_on_sigterm() -> None:

@@ -5,6 +5,8 @@ once. There is one waiting line and one reader for all of them:
 
 door ──bytes──> line ──thread──> decode (in a child process) ──lane──> models ──> answer
                 full: busy        the next one is decoded while the models work on this one
+
+Who comes alone has all cores; while others wait, each core works on a radiograph of its own (docs/decisions/0014).
 """
 
 import hashlib
@@ -25,9 +27,10 @@ from boxray.core.findings import LabelSpace
 from boxray.core.protocols import Classified, FixedDetector
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import ModelIdentity, Reading
+from boxray.engines import EngineName
 from boxray.imaging.children import decoding_children
 from boxray.imaging.read import read_radiograph
-from boxray.localization.reader import Reader
+from boxray.localization.reader import Reader, released_reader
 from boxray.serve.faults import place_of
 from boxray.serve.line import Line
 from boxray.serve.metrics import Metrics
@@ -83,6 +86,8 @@ class Service:
 
     Args:
         reader: The two models.
+        rush: The same models, made for many radiographs at once: they read whenever more than one is in the house.
+            None: `reader` reads them all.
         decode: Bytes to radiograph; raises `InputError`. None: `read_radiograph`, one child process for each lane.
         log_key: Of the opaque ids in the log; by default a new one per process, so that nobody who sees two
             logs can tell that the same file was read twice.
@@ -93,19 +98,20 @@ class Service:
         self,
         reader: ReadsRadiographs,
         *,
+        rush: ReadsRadiographs | None = None,
         decode: Callable[[bytes], Radiograph] | None = None,
         log_key: bytes | None = None,
         capacity: Capacity = Capacity(),
     ) -> None:
         self._reader = reader
-        self._decode = decode or _decoder(reader.lanes)
+        self._rush = rush or reader
+        lanes = self._rush.lanes
+        self._decode = decode or _decoder(lanes)
         self._log_key = secrets.token_bytes(32) if log_key is None else log_key
         self._capacity = capacity
-        self._lanes = BoundedSemaphore(reader.lanes)
+        self._lanes = BoundedSemaphore(lanes)
         # One thread more than lanes: it decodes the next radiograph while the models work.
-        self._line: Line[Answer] = Line(
-            threads=reader.lanes + 1, places=capacity.places, n_bytes=capacity.waiting_bytes
-        )
+        self._line: Line[Answer] = Line(threads=lanes + 1, places=capacity.places, n_bytes=capacity.waiting_bytes)
         self._n_faults = 0
         self.metrics = Metrics()
 
@@ -275,7 +281,8 @@ class Service:
                 self._require_time(request)
                 if not future.set_running_or_notify_cancel():  # from here on it cannot be cancelled
                     return Answer(rad, Reading.not_answered(request.name, ModelError("nobody waits any more")))
-                return Answer(rad, self._reader.read_radiograph(rad, request.name, min_score=request.min_score))
+                reader = self._rush if self._line.n_in_the_house > 1 else self._reader
+                return Answer(rad, reader.read_radiograph(rad, request.name, min_score=request.min_score))
         except (InputError, ModelError) as error:
             return Answer(rad, Reading.not_answered(request.name, error))
         except MemoryError as error:
@@ -293,6 +300,12 @@ class Service:
 
     def _log_fault(self, data: bytes, error: BaseException) -> None:
         _LOG.error("fault id=%s type=%s at=%s", self.opaque_id(data), type(error).__name__, place_of(error))
+
+
+def released_service(engine: EngineName = "openvino", *, detector: str | None = None) -> Service:
+    """A service of the weights that the project releases; the arguments are those of `released_reader`."""
+    alone = released_reader(engine, detector=detector)
+    return Service(alone, rush=released_reader(engine, many=True, detector=detector))
 
 
 def _decoder(lanes: int) -> Callable[[bytes], Radiograph]:

@@ -25,7 +25,7 @@ from boxray.classification.backbones import WithMaps, build_classifier  # noqa: 
 from boxray.classification.change import Change  # noqa: E402
 from boxray.classification.classify import CamClassifier  # noqa: E402
 from boxray.classification.lungs.decoder import WithLungs, at_levels, build_hybrid, find_levels  # noqa: E402
-from boxray.classification.lungs.evaluate import dice_and_iou, evaluate_lungs  # noqa: E402
+from boxray.classification.lungs.evaluate import dice_and_iou, evaluate_lungs, evaluate_masks  # noqa: E402
 from boxray.classification.lungs.recipe import LungRecipe  # noqa: E402
 from boxray.classification.lungs.release import release_lungs  # noqa: E402
 from boxray.classification.lungs.teaching import lung_examples  # noqa: E402
@@ -226,7 +226,8 @@ def test_joint_training_moves_the_backbone_and_calibrates_anew(made: Path, tmp_p
     assert card.trained_on.fingerprint == Manifest.load(made / "findings").fingerprint
 
 
-def test_masks_teach_where_somebody_drew_them(made: Path, tmp_path: Path) -> None:
+def drawn_masks(folder: Path) -> Path:
+    """A download with both lungs of images 0 to 2, and one lung of image 3: upright boxes of 60 x 130 px."""
     header = "Filename,Image,Template Name,Mask,Resolution,Top,Left,Width,Height"
     rows = [
         f"{number}.png,images/{number}.png,{name},masks/{name[0]}.png,256x256,40,{left},60,130"
@@ -234,10 +235,15 @@ def test_masks_teach_where_somebody_drew_them(made: Path, tmp_path: Path) -> Non
         for name, left in (("Right Lung", 45), ("Left Lung", 148))
         if (number, name) != (3, "Left Lung")  # of the last only one lung was drawn
     ]
-    write_text(tmp_path / "structure.csv", header, *rows)
-    (tmp_path / "masks").mkdir()
+    write_text(folder / "structure.csv", header, *rows)
+    (folder / "masks").mkdir()
     for name in "RL":
-        assert cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), np.full((130, 60), 255, np.uint8))
+        assert cv2.imwrite(str(folder / "masks" / f"{name}.png"), np.full((130, 60), 255, np.uint8))
+    return folder
+
+
+def test_masks_teach_where_somebody_drew_them(made: Path, tmp_path: Path) -> None:
+    drawn_masks(tmp_path)
 
     examples = lung_examples(Manifest.load(made / "lungs").part(Split.TRAIN), 64, Clahe(tiles=2), tmp_path)
     run = train_lungs(tiny_recipe(made, masks=tmp_path, epochs=1), "masks", runs=tmp_path / "runs", threads=1)
@@ -262,6 +268,25 @@ def test_a_perfect_field_is_found_on_every_image_and_none_on_no_image(made: Path
 
     assert all(score.median_iou.value > 0.97 and score.good_share.value == 1 for score in found)
     assert (missed[1].not_found, missed[1].median_iou.value, missed[1].good_share.value) == (4, 0, 0)
+
+
+def test_overlap_with_drawn_lungs_is_asked_only_where_both_were_drawn(made: Path, tmp_path: Path) -> None:
+    masks = np.zeros((2, 256, 256), dtype=bool)
+    masks[0, 40:170, 45:105] = masks[1, 40:170, 148:208] = True
+    half = masks & (np.arange(256) < 128)  # the right lung alone
+
+    same, right = (
+        evaluate_masks(
+            FixedClassifier(LUNGS, lungs=LungField(*field)),
+            Manifest.load(made / "lungs").part(Split.TRAIN),
+            drawn_masks(tmp_path / name),
+            rounds=10,
+        )
+        for name, field in (("same", masks), ("right", half))
+    )
+
+    assert (same.images, same.dice.value, same.iou.value) == (3, 1, 1)
+    assert (right.dice.value, right.iou.value) == pytest.approx((2 / 3, 1 / 2))
 
 
 def test_a_classifier_without_lungs_is_told_so(made: Path) -> None:

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 from boxray.classification.evaluate import judge
-from boxray.classification.model_card import model_card, read_results
-from boxray.classification.report.evaluation import Evaluation, whole_evaluation
+from boxray.classification.model_card import model_card
+from boxray.classification.report.evaluation import SCHEMA, Evaluation
 from boxray.classification.report.write import write_report
 from boxray.core.errors import DataError, ModelError
 from boxray.core.findings import LabelSpace
 from boxray.core.protocols import FixedClassifier
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.page.judged import JudgedOn
+from boxray.page.model_card import read_results
 from boxray.weights import ModelCard
 from built import TWO, build_tiny_set
 from making import a_finding, classifier_card
@@ -65,9 +67,8 @@ def written(folder: Path, space: LabelSpace, assessed=("fluid", "heart"), thresh
     card = classifier_card(space, assessed, 64, {"fluid": 0.5, "heart": 0.5} if thresholds is None else thresholds)
     classifier = FixedClassifier(space, dict.fromkeys(assessed, 0.5), card.identity())
     judgement = judge(manifest, scores, classifier, rounds=20)
-    evaluation = whole_evaluation(
-        manifest, judgement, card, fingerprint="f" * 64, split="test", with_assumed=False, rounds=20
-    )
+    on = JudgedOn.of(manifest, fingerprint="f" * 64, split="test", with_assumed=False, rounds=20)
+    evaluation = Evaluation(card, on, judgement)
     page = write_report(folder / "report", evaluation, manifest, scores, classifier)
     results = json.loads((folder / "report" / "results.json").read_text())
     return Written(folder / "report", evaluation, card, page.read_text(), results)
@@ -176,10 +177,10 @@ def test_results_of_other_weights_or_thresholds_are_refused(report, tmp_path):
     moved = classifier_card(TWO, ("fluid", "heart"), 64, {"fluid": 0.4, "heart": 0.5})
     (tmp_path / "no.json").write_text("{}")
 
-    assert read_results(path, report.card)["findings"]
+    assert read_results(path, SCHEMA, report.card)["findings"]
     with pytest.raises(ModelError, match="measured with weights"):
-        read_results(path, other)
+        read_results(path, SCHEMA, other)
     with pytest.raises(ModelError, match=r"measured at fluid 0\.5, the card now says 0\.4"):
-        read_results(path, moved)
+        read_results(path, SCHEMA, moved)
     with pytest.raises(DataError, match=r"boxray classification evaluate made\.onnx"):
-        read_results(tmp_path / "no.json", report.card)
+        read_results(tmp_path / "no.json", SCHEMA, report.card)

@@ -13,6 +13,7 @@ from boxray.data.split import Split
 from boxray.detection.evaluate import judge
 from boxray.detection.report.evaluation import reader_ceilings, whole_evaluation
 from boxray.detection.report.write import write_report
+from boxray.page.judged import JudgedOn
 from built import SQUARE_XYXY, build_tiny_set
 
 MODEL = ModelIdentity("made<b>", "1", "0" * 64, {"fluid": 0.5})
@@ -33,12 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         detections,
         results,
         MODEL,
-        fingerprint="f" * 64,
-        split="test",
-        with_assumed=False,
+        JudgedOn.of(manifest, fingerprint="f" * 64, split="test", with_assumed=False, rounds=20),
         told=None,
         told_note="torch is <not> here",
-        rounds=20,
     )
     out = tmp_path_factory.mktemp("report")
     (out / "gallery").mkdir()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 
+from boxray.classification.lungs.teaching import BothMasks
 from boxray.core.arrays import BoolArray, FloatArray
 from boxray.core.boxes import Box, box_iou
 from boxray.core.errors import ModelError
 from boxray.core.lungs import LungField
 from boxray.core.metrics import Interval, bootstrap_all
 from boxray.core.protocols import Classifier
+from boxray.core.radiograph import Radiograph
 from boxray.data.manifest import CORNERS, Manifest
 
 GOOD: Final = 0.75
@@ -37,19 +41,72 @@ class LungScore:
 
     def to_json(self) -> dict[str, Any]:
         """Numbers rounded to four digits; None where there is nothing to measure."""
-
-        def three(interval: Interval) -> list[float | None]:
-            values = (interval.value, interval.low, interval.high)
-            return [None if np.isnan(value) else round(float(value), 4) for value in values]
-
         return {
             "finding": self.finding,
             "images": self.images,
             "patients": self.patients,
             "not_found": self.not_found,
-            "median_iou": three(self.median_iou),
-            "good_share": three(self.good_share),
+            "median_iou": self.median_iou.to_json(),
+            "good_share": self.good_share.to_json(),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class MaskScore:
+    """Both lungs together over the images in which somebody drew them."""
+
+    images: int
+    patients: int
+    dice: Interval
+    """Mean over the images."""
+    iou: Interval
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers rounded to four digits; None where there is nothing to measure."""
+        return {
+            "images": self.images,
+            "patients": self.patients,
+            "dice": self.dice.to_json(),
+            "iou": self.iou.to_json(),
+        }
+
+
+def evaluate_masks(
+    classifier: Classifier,
+    manifest: Manifest,
+    masks: Path,
+    *,
+    rounds: int = 1000,
+    progress: Callable[[], None] = lambda: None,
+) -> MaskScore:
+    """Drawn lungs against masks that somebody drew, with 95 % intervals by patient.
+
+    Args:
+        classifier: One that draws lung fields.
+        manifest: Images without both masks have no part.
+        masks: A download of the layout `covid_seg`.
+        rounds: Of the bootstrap.
+        progress: Called after each image.
+
+    Raises:
+        DataError: If there is no such download, or a mask is not what its table says.
+        ModelError: If the classifier draws no lung fields.
+    """
+    both_of, patients, overlaps = BothMasks(masks), [], []
+    for row in manifest.images.itertuples():
+        both = both_of(row.image_id, row.copies)
+        if both is not None:
+            ours = _lungs(classifier, manifest.radiograph(row.picture))
+            size_wh = ours.right.shape[::-1]
+            right, left = (cv2.resize(mask, size_wh, interpolation=cv2.INTER_NEAREST) > 0 for mask in both)
+            overlaps.append(dice_and_iou(ours, LungField(right, left)))
+            patients.append(row.patient)
+        progress()
+    if not overlaps:
+        return MaskScore(0, 0, Interval.nothing(), Interval.nothing())
+    values = np.array(overlaps)
+    dice, iou = bootstrap_all(lambda weights: weights @ values / weights.sum(), patients, rounds=rounds)
+    return MaskScore(len(overlaps), len(set(patients)), dice, iou)
 
 
 def evaluate_lungs(
@@ -69,9 +126,7 @@ def evaluate_lungs(
     of_finding: dict[str, list[tuple[str, float]]] = {key: [] for key in ("right_lung", "left_lung")}
     pictures = manifest.images.set_index("image_id")
     for image_id, rows in manifest.boxes.groupby("image_id"):
-        lungs = classifier.classify(manifest.radiograph(pictures.at[image_id, "picture"])).lungs
-        if lungs is None:
-            raise ModelError(f"{classifier.identity.name} draws no lung fields; see `boxray classification lungs`")
+        lungs = _lungs(classifier, manifest.radiograph(pictures.at[image_id, "picture"]))
         drawn = {"right_lung": lungs.right_box, "left_lung": lungs.left_box}
         for row in rows.itertuples():
             if row.finding in drawn:
@@ -87,6 +142,13 @@ def dice_and_iou(ours: LungField, theirs: LungField) -> tuple[float, float]:
     if not ours_px + theirs_px:
         return 1.0, 1.0
     return 2 * shared / (ours_px + theirs_px), shared / (ours_px + theirs_px - shared)
+
+
+def _lungs(classifier: Classifier, rad: Radiograph) -> LungField:
+    lungs = classifier.classify(rad).lungs
+    if lungs is None:
+        raise ModelError(f"{classifier.identity.name} draws no lung fields; see `boxray classification lungs`")
+    return lungs
 
 
 def _iou(ours: Box | None, readers: Box) -> float:

@@ -17,7 +17,7 @@ from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.errors import DataError
 from boxray.core.frames import Letterbox, ScaleShift
 from boxray.data.manifest import CORNERS, Manifest
-from boxray.data.sources.covid_seg import Rows, mask_of, rows_by_image
+from boxray.data.sources.covid_seg import mask_of, rows_by_image
 from boxray.runs.recipe import Clahe
 
 CHANNELS: Final = {"right_lung": RIGHT, "left_lung": LEFT}
@@ -67,11 +67,10 @@ def lung_examples(
         DataError: If the label space has no lungs, no image has any, or a mask is not what its table says.
     """
     boxes_of = lung_boxes(manifest)
-    drawn = {} if masks is None else rows_by_image(masks / "structure.csv")
+    both_of = BothMasks(masks)
     examples = []
     for row in manifest.images.itertuples():
-        rows = [named for name in _names(row.image_id, row.copies) for named in drawn.get(name, [])]
-        both = None if masks is None else _both_masks(masks, rows)
+        both = both_of(row.image_id, row.copies)
         if row.image_id not in boxes_of and both is None:
             continue
         rad = manifest.radiograph(row.picture)
@@ -101,15 +100,34 @@ def lung_boxes(manifest: Manifest) -> dict[str, FloatArray]:
     return found
 
 
+class BothMasks:
+    """The masks of both lungs that a download of the layout `covid_seg` has of an image; without a download none."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._rows = {} if folder is None else rows_by_image(folder / "structure.csv")
+
+    def __call__(self, image_id: str, copies: str) -> list[ByteArray] | None:
+        """Right and left over the whole picture, of whatever size; None where it has not both.
+
+        Args:
+            image_id: Of the manifest.
+            copies: What the manifest names beside it.
+
+        Raises:
+            DataError: If a mask is not what its table says.
+        """
+        rows = [row for name in _names(image_id, copies) for row in self._rows.get(name, [])]
+        if self._folder is None or not rows:
+            return None
+        found = [mask_of(self._folder, rows, structure) for structure in STRUCTURES]
+        both = [mask for mask in found if mask is not None]
+        return both if len(both) == len(found) else None
+
+
 def _names(image_id: str, copies: str) -> set[str]:
     """What an image and its copies are called in their sources."""
     return {one.partition(":")[2] for one in (image_id, *shlex.split(copies))}
-
-
-def _both_masks(root: Path, rows: Rows) -> list[ByteArray] | None:
-    found = [mask_of(root, rows, structure) for structure in STRUCTURES]
-    both = [mask for mask in found if mask is not None]
-    return both if len(both) == len(found) else None
 
 
 def _in_square(mask: ByteArray, letterbox: Letterbox) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -46,10 +46,12 @@ def train_lungs(
     resume: bool = False,
     runs: Path = Path("runs"),
     threads: int | None = None,
+    progress: Callable[[int], None] = lambda _images: None,
 ) -> Run:
     """Run all epochs and leave `hybrid.safetensors` in the run folder.
 
-    A checkpoint is written whole after every epoch; ``resume=True`` goes on after the last one.
+    A checkpoint is written whole after every epoch; ``resume=True`` goes on after the last one. `progress` is called
+    with the number of images shown since the last call.
 
     Raises:
         DataError: If no image of the training part has the box of a lung.
@@ -70,7 +72,7 @@ def train_lungs(
     hybrid.to(memory_format=torch.channels_last)
     taught = None if recipe.findings is None else _findings(recipe.findings, card, how, run.folder / SQUARES)
     for number in _epochs_to_run(hybrid, recipe, run.folder):
-        loss = _one_epoch(hybrid, number, examples, taught, recipe, how)
+        loss = _one_epoch(hybrid, number, examples, taught, recipe, how, progress)
         _save_epoch(hybrid, run.folder, number)
         LOG.info("epoch %d: loss %.4f", number, loss)
     write_tensors(hybrid.state_dict(), run.folder / WEIGHTS)
@@ -137,6 +139,7 @@ def _one_epoch(
     taught: Taught | None,
     recipe: LungRecipe,
     how: ClassificationRecipe,
+    progress: Callable[[int], None],
 ) -> float:
     # A seed and an optimizer for each epoch: a run that was cut off and goes on ends with the very same weights.
     rng = np.random.default_rng([recipe.seed, number])
@@ -158,6 +161,7 @@ def _one_epoch(
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         total += loss.item()
+        progress(len(chosen))
     return total / len(batches)
 
 

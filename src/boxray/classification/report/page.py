@@ -55,10 +55,10 @@ def report_page(evaluation: Evaluation, galleries: Mapping[str, Gallery]) -> str
         evaluation: What is told.
         galleries: Finding -> its worst errors; findings without are left out.
     """
-    model = evaluation.model
+    model = evaluation.card.identity()
     findings = (_finding(result, evaluation, galleries.get(result.finding)) for result in evaluation.judgement.findings)
     body = (
-        _about(evaluation)
+        evaluation.on.about()
         + _glance(evaluation)
         + _said_at_threshold(evaluation)
         + _not_assessed(evaluation)
@@ -66,23 +66,10 @@ def report_page(evaluation: Evaluation, galleries: Mapping[str, Gallery]) -> str
         + _classes(evaluation)
         + "".join(findings)
     )
-    foot = (
-        f"Weights SHA-256 {model.sha256}. Data fingerprint {evaluation.fingerprint}. "
-        "All numbers with their counts are in results.json beside this page."
-    )
-    return whole_page(f"{model.name} {model.version}: evaluation", body, foot)
+    return whole_page(f"{model.name} {model.version}: evaluation", body, evaluation.on.foot(model))
 
 
 # At a glance
-
-
-def _about(evaluation: Evaluation) -> str:
-    sources = ", ".join(f"{escape(name)} {n}" for name, n in evaluation.sources.items())
-    assumed = "count as absences here" if evaluation.with_assumed else "do not count"
-    return (
-        f"<p>{sum(evaluation.sources.values())} images of {evaluation.n_patients} patients, split "
-        f"“{escape(evaluation.split)}” ({sources}). Absences that a data card only assumes {assumed}.</p>"
-    )
 
 
 def _glance(evaluation: Evaluation) -> str:
@@ -123,7 +110,7 @@ def _glance(evaluation: Evaluation) -> str:
 
 def _glance_row(result: FindingResult, evaluation: Evaluation) -> str:
     within, pooled = result.within, result.pooled
-    name = f'<a href="#{escape(result.finding)}">{escape(evaluation.label_space[result.finding].display)}</a>'
+    name = f'<a href="#{escape(result.finding)}">{escape(evaluation.on.label_space[result.finding].display)}</a>'
     counts = _both(within.counts), _both(pooled.counts), str(pooled.counts.patients)
     if not result.assessed:
         return table_row([name, '<span class="quiet">not assessed</span>', "", "", "", counts[0], "", *counts[1:]])
@@ -151,19 +138,19 @@ def _said_at_threshold(evaluation: Evaluation) -> str:
         assert at is not None, "chosen above"
         from_score = "highest" if at.threshold is None else f"{at.threshold:.2f}"
         ece = "–" if result.calibration is None else figure(result.calibration.ece)
-        name = escape(evaluation.label_space[result.finding].display)
+        name = escape(evaluation.on.label_space[result.finding].display)
         rows.append(table_row([name, from_score, *(figure(at.figures[each]) for each in CONFUSION_FIGURES), ece]))
     means = evaluation.judgement.means
     for kind in ("macro", "weighted"):
         figures = [figure(getattr(means[each], kind)) for each in CONFUSION_FIGURES]
         rows.append(table_row([f"Mean ({kind})", "", *figures, ""], kind="mean" if kind == "macro" else ""))
     head = ("Finding", "Said from score", "Accuracy", "Precision", "Recall (sensitivity)", "Specificity", "F1", "ECE")
-    said = "by the highest score" if evaluation.label_space.exclusive else "at the stored operating points"
+    said = "by the highest score" if evaluation.on.label_space.exclusive else "at the stored operating points"
     return table(f"What is said {said}, on all images counted", head, rows)
 
 
 def _not_assessed(evaluation: Evaluation) -> str:
-    space = evaluation.label_space
+    space = evaluation.on.label_space
     silent = [space[result.finding].display for result in evaluation.judgement.findings if not result.assessed]
     unmeasured = [
         space[result.finding].display
@@ -189,7 +176,7 @@ def _how(evaluation: Evaluation) -> str:
 <li>An image takes part for a finding only if the finding is known to be there, boxed or not, or known to be absent.
 Where nobody looked the score is neither right nor wrong. <em>Not assessed</em> means that the classifier was never
 trained for the finding.</li>
-<li>Brackets are 95 % intervals from {evaluation.rounds:,} resamples of patients with all their images, the same ones
+<li>Brackets are 95 % intervals from {evaluation.on.rounds:,} resamples of patients with all their images, the same ones
 for all findings. They say what another draw of such patients would give, not what another hospital would.</li>
 <li><b>AUROC</b> is the chance that an image with the finding scores above one without, ties counting half.
 <b>Pooled</b>: any image with is compared with any without. <b>Within source</b>: only with those of its own source, and
@@ -214,7 +201,7 @@ def _classes(evaluation: Evaluation) -> str:
     classes = evaluation.judgement.classes
     if classes is None or not classes.images:
         return ""
-    names = [escape(evaluation.label_space[key].display) for key in classes.classes]
+    names = [escape(evaluation.on.label_space[key].display) for key in classes.classes]
     caption = "Images by what they are (rows) and by the class of their highest score"
     told = [
         ("Accuracy", figure(classes.accuracy)),
@@ -236,7 +223,7 @@ def _classes(evaluation: Evaluation) -> str:
 
 
 def _finding(result: FindingResult, evaluation: Evaluation, gallery: Gallery | None) -> str:
-    finding = evaluation.label_space[result.finding]
+    finding = evaluation.on.label_space[result.finding]
     heading = f'<section id="{escape(finding.key)}"><h2>{escape(finding.display)}</h2>'
     counts = result.pooled.counts
     measured = (

@@ -13,7 +13,7 @@ from boxray.core.arrays import FloatArray
 from boxray.core.plain import json_text, rounded
 from boxray.core.protocols import Classifier
 from boxray.data.manifest import Manifest
-from boxray.page.pictures import keep_picture
+from boxray.page.pictures import empty_gallery, keep_picture
 
 
 def write_report(
@@ -37,11 +37,8 @@ def write_report(
     Returns:
         The path of ``report.html``. Its pictures are inside of it; the gallery has them without loss.
     """
-    pictures = folder / "gallery"
-    pictures.mkdir(parents=True, exist_ok=True)
-    for left in pictures.glob("*.png"):
-        left.unlink()  # an error of an earlier report is none of this one
-    space = evaluation.label_space
+    empty_gallery(folder)
+    space = evaluation.on.label_space
     said = said_of(scores, space.keys, None if space.exclusive else evaluation.card.thresholds)
     galleries = {}
     for result in evaluation.judgement.findings:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from boxray.core.findings import LabelSpace
 from boxray.core.metrics import Interval
-from boxray.core.reading import DISCLAIMER, ModelIdentity
+from boxray.core.reading import ModelIdentity
 from boxray.data.manifest import Manifest
 from boxray.detection.compare import mean_ap50
 from boxray.detection.evaluate import FEWEST_BOXES, Detections
 from boxray.detection.results import FindingResult
 from boxray.detection.shift import FalseAlarms, SourceTold, false_alarms
+from boxray.page.judged import JudgedOn
 
 SCHEMA: Final = "boxray.detection.evaluation/1"
 
@@ -35,15 +35,7 @@ class Evaluation:
     """A detector judged on one split of one built set."""
 
     model: ModelIdentity
-    label_space: LabelSpace
-    fingerprint: str
-    """Of the whole built set."""
-    split: str
-    sources: Mapping[str, int]
-    """Source -> images in the split."""
-    n_patients: int
-    with_assumed: bool
-    rounds: int
+    on: JudgedOn
     results: tuple[FindingResult, ...]
     mean: Interval
     """Of AP50 over `averaged`."""
@@ -57,19 +49,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; `detection/README.md` says what the keys mean."""
-        return {
-            "schema": SCHEMA,
-            "disclaimer": DISCLAIMER,
-            "model": {"name": self.model.name, "version": self.model.version, "sha256": self.model.sha256},
-            "data": {
-                "fingerprint": self.fingerprint,
-                "split": self.split,
-                "images": sum(self.sources.values()),
-                "patients": self.n_patients,
-                "sources": dict(self.sources),
-            },
-            "assumed_absences_count": self.with_assumed,
-            "bootstrap_rounds": self.rounds,
+        return self.on.to_json(SCHEMA, self.model) | {
             "mean_ap50": {"findings": list(self.averaged), **self.mean.to_json()},
             "findings": [
                 result.to_json()
@@ -90,13 +70,10 @@ def whole_evaluation(
     detections: Detections,
     results: list[FindingResult],
     model: ModelIdentity,
+    on: JudgedOn,
     *,
-    fingerprint: str,
-    split: str,
-    with_assumed: bool,
     told: SourceTold | None,
     told_note: str = "",
-    rounds: int = 1000,
 ) -> Evaluation:
     """What is measured beyond the figures per finding, put beside them.
 
@@ -105,32 +82,23 @@ def whole_evaluation(
         detections: Per image of the manifest.
         results: Of `evaluate` or `judge`.
         model: Which weights spoke.
-        fingerprint: Of the whole built set.
-        split: Its name.
-        with_assumed: As for `results`.
+        on: These images, and by which rules `results` were made.
         told: Of `tell_sources`, where it was asked for.
         told_note: Why not, where it is None.
-        rounds: Of the bootstrap.
     """
     averaged = tuple(result.finding for result in results if result.assessed and result.counts.boxes >= FEWEST_BOXES)
     mean = Interval.nothing()
     if averaged:
-        mean = mean_ap50(manifest, detections, averaged, with_assumed=with_assumed, rounds=rounds)
+        mean = mean_ap50(manifest, detections, averaged, with_assumed=on.with_assumed, rounds=on.rounds)
     assessed = {result.finding for result in results if result.assessed}
     thresholds = {finding: at for finding, at in model.thresholds.items() if finding in assessed}
     return Evaluation(
         model=model,
-        label_space=manifest.label_space,
-        fingerprint=fingerprint,
-        split=split,
-        sources={str(name): int(n) for name, n in manifest.images["source"].astype(str).value_counts().items()},
-        n_patients=manifest.images["patient"].nunique(),
-        with_assumed=with_assumed,
-        rounds=rounds,
+        on=on,
         results=tuple(results),
         mean=mean,
         averaged=averaged,
-        alarms=tuple(false_alarms(manifest, detections, thresholds, rounds=rounds)),
+        alarms=tuple(false_alarms(manifest, detections, thresholds, rounds=on.rounds)),
         told=told,
         told_note=told_note,
         readers=reader_ceilings(manifest),

@@ -38,28 +38,15 @@ def report_page(evaluation: Evaluation, gallery: Mapping[str, Sequence[Shown]]) 
     model = evaluation.model
     findings = (_finding(result, evaluation, gallery.get(result.finding, ())) for result in evaluation.results)
     body = (
-        _about(evaluation)
+        evaluation.on.about()
         + _glance(evaluation)
         + f'<div class="part">{_how(evaluation)}</div><div class="part">{_shift(evaluation)}</div>'
         + "".join(findings)
     )
-    foot = (
-        f"Weights SHA-256 {model.sha256}. Data fingerprint {evaluation.fingerprint}. "
-        "All numbers with their counts are in results.json beside this page."
-    )
-    return whole_page(f"{model.name} {model.version}: evaluation", body, foot)
+    return whole_page(f"{model.name} {model.version}: evaluation", body, evaluation.on.foot(model))
 
 
 # At a glance
-
-
-def _about(evaluation: Evaluation) -> str:
-    sources = ", ".join(f"{escape(name)} {n}" for name, n in evaluation.sources.items())
-    assumed = "count as absences here" if evaluation.with_assumed else "do not count"
-    return (
-        f"<p>{sum(evaluation.sources.values())} images of {evaluation.n_patients} patients, split "
-        f"“{escape(evaluation.split)}” ({sources}). Absences that a data card only assumes {assumed}.</p>"
-    )
 
 
 def _glance(evaluation: Evaluation) -> str:
@@ -76,7 +63,7 @@ def _glance(evaluation: Evaluation) -> str:
         "Images with / without",
         "Patients",
     )
-    rows = [_glance_row(result, evaluation.label_space) for result in evaluation.results]
+    rows = [_glance_row(result, evaluation.on.label_space) for result in evaluation.results]
     n_findings = len(evaluation.averaged)
     rows.append(
         table_row([f"Mean of {n_findings}", figure(evaluation.mean), row_plot(evaluation.mean), *[""] * 8], kind="mean")
@@ -106,7 +93,7 @@ def _how(evaluation: Evaluation) -> str:
 <li>An image takes part for a finding only if a reader boxed the finding in it or it is known to be absent. Where nobody
 looked, or nobody drew, a detection is neither right nor wrong. <em>Not assessed</em> means that the detector was never
 shown a box of the finding: its silence says nothing.</li>
-<li>Brackets are 95 % intervals from {evaluation.rounds:,} resamples of patients with all their images. They say what
+<li>Brackets are 95 % intervals from {evaluation.on.rounds:,} resamples of patients with all their images. They say what
 another draw of such patients would give, not what another hospital would.</li>
 <li><b>AP50</b> is the area under the precision-recall curve (COCO, 101 recalls) when a box counts from an overlap
 (IoU) of 0.5; <b>AP40</b> from 0.4; <b>AP50:95</b> is the mean over 0.5, 0.55 … 0.95.</li>
@@ -128,7 +115,7 @@ hits.</li>
 
 
 def _finding(result: FindingResult, evaluation: Evaluation, shown: Sequence[Shown]) -> str:
-    finding = evaluation.label_space[result.finding]
+    finding = evaluation.on.label_space[result.finding]
     heading = f'<section id="{escape(finding.key)}"><h2>{escape(finding.display)}</h2>'
     counts = result.counts
     measured = (
@@ -329,7 +316,7 @@ def _shift(evaluation: Evaluation) -> str:
         "the picture looks like the source where the finding was boxed. The first table shows boxes on images in which "
         "the finding is <em>absent</em>; look at the sources in which it is never boxed, marked “elsewhere”. Where "
         "none was seen, “up to” is what so many patients without one still allow (rule of three).</p>"
-        + _alarms_table(evaluation.alarms, evaluation.label_space)
+        + _alarms_table(evaluation.alarms, evaluation.on.label_space)
         + _told(evaluation.told, evaluation.told_note)
     )
 

@@ -11,7 +11,7 @@ from boxray.detection.evaluate import Detections
 from boxray.detection.gallery import Fault, fault_picture, worst_faults
 from boxray.detection.report.evaluation import Evaluation
 from boxray.detection.report.page import Shown, report_page
-from boxray.page.pictures import keep_picture
+from boxray.page.pictures import empty_gallery, keep_picture
 
 
 def write_report(
@@ -33,10 +33,7 @@ def write_report(
     Returns:
         The path of ``report.html``. Its pictures are inside of it; the gallery has them without loss.
     """
-    pictures = folder / "gallery"
-    pictures.mkdir(parents=True, exist_ok=True)
-    for left in pictures.glob("*.png"):
-        left.unlink()  # an error of an earlier report is none of this one
+    empty_gallery(folder)
     gallery = {}
     for result in evaluation.results:
         if result.at_threshold is not None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Path, Query, Request, Response
@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 from boxray import __version__
 from boxray.core.ahead import cores
@@ -22,6 +23,7 @@ from boxray.imaging.draw import encode_png
 from boxray.localization.overlay import map_of, map_panel, overlay_on_film, with_footer
 from boxray.localization.page import source_url
 from boxray.serve import metrics
+from boxray.serve.guard import POLICY_OF_DATA
 from boxray.serve.problems import Problem
 from boxray.serve.rest import openapi
 from boxray.serve.rest.body import Receiving, received
@@ -60,9 +62,10 @@ def build_rest(service: Service, readings: Readings | None = None, *, source: st
         docs_url=None,  # its page would ask a host outside
         redoc_url=None,
         lifespan=sweeping(readings),
+        generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
-    app.add_middleware(_Counting, service=service)
+    app.add_middleware(_Leaving, service=service)
     _tell_problems(app, service)
     _add_readings(app, service, readings)
     _add_identity(app, service, source_url() if source is None else source)
@@ -71,30 +74,39 @@ def build_rest(service: Service, readings: Readings | None = None, *, source: st
     return app
 
 
-class _Counting:
-    """Counts answers by the route's pattern and status (ASGI middleware)."""
+class _Leaving:
+    """Counts answers by the route's pattern and status; nothing of them is a page, says each (ASGI middleware)."""
 
     def __init__(self, app: Any, service: Service) -> None:
         self._app = app
         self._service = service
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def counted(message: Any) -> None:
+        async def leaving(message: Any) -> None:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "none")
                 self._service.metrics.count("boxray_answers_total", route=route, status=str(message["status"]))
+                policy = (b"content-security-policy", POLICY_OF_DATA.encode())
+                message = {**message, "headers": [*message.get("headers", []), policy]}
             await send(message)
 
-        await self._app(scope, receive, counted if scope["type"] == "http" else send)
+        await self._app(scope, receive, leaving if scope["type"] == "http" else send)
 
 
-def sweeping(readings: Readings) -> Callable[[FastAPI], Any]:
+class Forgets(Protocol):
+    """Something that keeps things for a while."""
+
+    def forget_the_old(self) -> None: ...
+
+
+def sweeping(*keeping: Forgets) -> Callable[[FastAPI], Any]:
     """A lifespan during which what has expired is dropped, even while nobody asks."""
 
     async def sweep() -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
-            readings.forget_the_old()
+            for each in keeping:
+                each.forget_the_old()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -122,8 +134,11 @@ def _tell_problems(app: FastAPI, service: Service) -> None:
         return answer(Problem(error.code.name, error.reason, retry_after_s=service.retry_after_s))
 
     @app.exception_handler(HTTPException)
-    async def of_the_router(_: Request, error: HTTPException) -> Response:
-        return answer(Problem(_STATUS_CODES.get(error.status_code, "request.malformed")))
+    async def of_the_router(request: Request, error: HTTPException) -> Response:
+        said = answer(Problem(_STATUS_CODES.get(error.status_code, "request.malformed")))
+        if error.status_code == 405:
+            said.headers["allow"] = ", ".join(_methods(app, request.scope))
+        return said
 
     @app.exception_handler(RequestValidationError)
     async def of_a_parameter(_: Request, error: RequestValidationError) -> Response:
@@ -133,6 +148,13 @@ def _tell_problems(app: FastAPI, service: Service) -> None:
     @app.exception_handler(ClientDisconnect)
     async def of_nobody(_: Request, __: ClientDisconnect) -> Response:
         return Response(status_code=400)  # nobody is there to see it
+
+
+def _methods(app: FastAPI, scope: Any) -> list[str]:
+    """Those of all routes at an address; Starlette's own word names those of the first alone."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    routes = (route for route in app.routes if isinstance(route, Route) and route.path_regex.match(path))
+    return sorted({method for route in routes for method in route.methods or ()})
 
 
 def _add_readings(app: FastAPI, service: Service, readings: Readings) -> None:

@@ -42,7 +42,7 @@ class Kept:
         rad, reading = answer.radiograph, answer.reading
         if rad is None or reading.status is not Outcome.RESULT:
             return cls(reading, None, 0.0)
-        small = tuple(_smaller(saliency) for saliency in reading.maps)
+        small = tuple(smaller(saliency) for saliency in reading.maps)
         return cls(replace(reading, maps=small, lungs=None), film_of(rad.pixels), strongest(reading))
 
     @property
@@ -174,7 +174,7 @@ def _kept(future: Future[Answer]) -> Kept:
         return Kept(Reading.not_answered("", fault), None, 0.0)
 
 
-def _smaller(saliency: SaliencyMap) -> SaliencyMap:
+def smaller(saliency: SaliencyMap) -> SaliencyMap:
     """The map on a smaller grid, its peak as high as before: what a picture says of it stays true."""
     values = saliency.values
     ratio = _MAP_SIDE_PX / max(values.shape)
@@ -182,6 +182,7 @@ def _smaller(saliency: SaliencyMap) -> SaliencyMap:
         return saliency
     height, width = values.shape
     size_wh = max(1, round(width * ratio)), max(1, round(height * ratio))
-    small = np.asarray(cv2.resize(values, size_wh, interpolation=cv2.INTER_AREA), dtype=np.float32)
+    # Between the cells lies interpolation already, so points of it will do: an area's mean takes 30 times as long.
+    small = np.asarray(cv2.resize(values, size_wh, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
     peak = float(small.max())
     return SaliencyMap(saliency.finding, small * np.float32(values.max() / peak) if peak > 0 else small)

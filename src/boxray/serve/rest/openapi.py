@@ -161,6 +161,15 @@ _MANY: Final = {
     },
 }
 _ONE_OR_MANY: Final = {"oneOf": [_ref("Reading"), _ref("Many")]}
+_LINKS: Final = {
+    name: {"operationId": operation, "parameters": {"reading_id": "$response.body#/id"}, "description": said}
+    for name, operation, said in (
+        ("reading", "reading", "The reading, once it is made."),
+        ("overlay", "overlay_png", "Its picture."),
+        ("forget", "forget", "Have it forgotten."),
+    )
+}
+"""Where a job leads; the operations are named as in `app`."""
 _STILL_WAITING: Final = {
     "description": "Not read yet; it will be found at `location`.",
     "headers": {"Retry-After": {"schema": {"type": "integer"}}, "Location": {"schema": {"type": "string"}}},
@@ -181,7 +190,7 @@ POST_READINGS: Final[dict[str, Any]] = {
             "headers": {"Location": {"schema": {"type": "string"}, "description": "Of one file's reading."}},
             "content": _content("application/json", _ONE_OR_MANY, "reading", "readings"),
         },
-        202: _STILL_WAITING,
+        202: {**_STILL_WAITING, "links": _LINKS},
     },
     "openapi_extra": {
         "requestBody": {

@@ -1,0 +1,154 @@
+"""The page's own door to the desk: files in, readings, pixels and pictures out.
+
+It is no interface for programs (that is ``/v1``) and may change with every version. It stands on the REST application,
+behind the same guard, and tells what goes wrong in the same way.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Annotated, Any, Final
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Body, FastAPI, Header, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import Field
+from starlette.requests import ClientDisconnect
+
+from boxray.core.ahead import cores
+from boxray.serve.desk import KINDS, Desk
+from boxray.serve.downloads import Download
+from boxray.serve.problems import Problem
+from boxray.serve.rest.body import Receiving, received
+from boxray.serve.service import Answer, Service
+
+PREFIX: Final = "/desk/"
+
+_MOST_CASES: Final = 10_000  # of one table
+_MOST_SAID_BYTES: Final = 2**20  # of what a reader says of one radiograph
+_BYTES: Final = "application/octet-stream"
+
+CaseKey = Annotated[str, Field(max_length=64)]
+CaseId = Annotated[str, Path(max_length=64)]
+DeskKey = Annotated[str, Header(alias="x-boxray-desk", pattern="^[0-9a-f]{32}$")]
+MinScore = Annotated[float | None, Query(ge=0, le=1)]
+Finding = Annotated[str | None, Query(max_length=64)]
+
+
+def add_desk(app: FastAPI, desk: Desk) -> None:
+    """Put the desk's addresses on an application; in its description for programs they do not stand."""
+    work = CapacityLimiter(cores() + 1)
+    _add_files(app, desk)
+    _add_readings(app, desk, work)
+    _add_downloads(app, desk, work)
+
+
+def _add_files(app: FastAPI, desk: Desk) -> None:
+    receiving = Receiving()
+
+    @app.post(f"{PREFIX}files", include_in_schema=False)
+    async def take(request: Request, key: DeskKey) -> Response:
+        """Files of a form, or a zip file, onto a desk."""
+        desk.service.require_room()
+        upload = await received(request, receiving)
+        taken = [case for name, data in upload.files for case in await to_thread.run_sync(desk.take, key, name, data)]
+        return JSONResponse({"cases": taken}, 201)
+
+    @app.post(f"{PREFIX}examples/{{number}}", include_in_schema=False)
+    async def take_example(number: int, key: DeskKey) -> Response:
+        return JSONResponse({"cases": await to_thread.run_sync(desk.take_example, key, number)}, 201)
+
+    @app.delete(f"{PREFIX}cases/{{case_id}}", status_code=204, include_in_schema=False)
+    async def drop(case_id: CaseId) -> Response:
+        try:
+            desk.cases.drop(case_id)
+        except KeyError:
+            raise Problem("request.not_found") from None
+        return Response(status_code=204)
+
+
+def _add_readings(app: FastAPI, desk: Desk, work: CapacityLimiter) -> None:
+    @app.post(f"{PREFIX}cases/{{case_id}}/reading", include_in_schema=False)
+    async def read(request: Request, case_id: CaseId) -> Response:
+        """Read a case; at once where that was done already."""
+        case = desk.case(case_id)
+        if case.seen is None:
+            answer = await _waited(request, desk.service, desk.submit(case))
+            if answer.reading.code in _LATER:
+                raise Problem(answer.reading.code, answer.reading.reason, retry_after_s=desk.service.retry_after_s)
+            await to_thread.run_sync(desk.keep, case, answer, limiter=work)
+        return JSONResponse(desk.said(case))
+
+    @app.get(f"{PREFIX}cases/{{case_id}}/pixels", include_in_schema=False)
+    async def pixels(case_id: CaseId) -> Response:
+        shown = await to_thread.run_sync(desk.shown, desk.case(case_id), limiter=work)
+        return Response(shown.pixels, media_type=_BYTES)
+
+    @app.get(f"{PREFIX}cases/{{case_id}}/maps", include_in_schema=False)
+    async def maps(case_id: CaseId) -> Response:
+        shown = await to_thread.run_sync(desk.shown, desk.case(case_id), limiter=work)
+        return Response(shown.maps, media_type=_BYTES)
+
+    @app.put(f"{PREFIX}cases/{{case_id}}/annotations", include_in_schema=False)
+    async def annotate(request: Request, case_id: CaseId) -> Response:
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _MOST_SAID_BYTES:
+                raise Problem("input.too_large", f"more than {_MOST_SAID_BYTES} bytes; nothing was kept")
+        try:
+            said = json.loads(body)
+        except ValueError:
+            raise Problem("request.malformed", "annotations are sent as JSON") from None
+        case = desk.case(case_id)
+        desk.annotate(case, said)
+        return JSONResponse({"annotations": [edit.to_json() for edit in case.edits]})
+
+
+def _add_downloads(app: FastAPI, desk: Desk, work: CapacityLimiter) -> None:
+    async def made(make: Callable[[], Download]) -> Response:
+        file = await to_thread.run_sync(make, limiter=work)
+        disposition = f'attachment; filename="{file.name}"'
+        return Response(file.data, media_type=file.media_type, headers={"content-disposition": disposition})
+
+    @app.get(f"{PREFIX}cases/{{case_id}}/files/{{kind}}", include_in_schema=False)
+    async def file(case_id: CaseId, kind: str, min_score: MinScore = None, finding: Finding = None) -> Response:
+        case = desk.case(case_id)
+        if kind not in KINDS or (finding is not None and finding not in desk.service.label_space):
+            raise Problem("request.not_found", "there is no such file, or no such finding")
+        return await made(lambda: desk.file(case, kind, min_score, finding))
+
+    @app.post(f"{PREFIX}files/table", include_in_schema=False)
+    async def table(
+        cases: Annotated[list[CaseKey], Body(max_length=_MOST_CASES)],
+        min_score: Annotated[float | None, Body(ge=0, le=1)] = None,
+    ) -> Response:
+        return await made(lambda: desk.table(cases, min_score))
+
+
+async def _waited(request: Request, service: Service, future: Future[Answer]) -> Answer:
+    """Wait for an answer, but not beyond the deadline and not for a page that has gone: then nobody reads it."""
+    done = asyncio.wrap_future(future)
+    gone = asyncio.create_task(_gone(request))
+    try:
+        either: set[asyncio.Future[Any]] = {done, gone}
+        finished, _ = await asyncio.wait(either, timeout=service.deadline_s, return_when=asyncio.FIRST_COMPLETED)
+        if done in finished:
+            return done.result()
+    finally:
+        gone.cancel()
+        if not done.done():
+            future.cancel()
+    if gone in finished:
+        raise ClientDisconnect
+    raise service.too_late()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+_LATER: Final = {"service.busy", "service.deadline", "service.draining", "service.out_of_memory"}
+"""Codes of an answer that says nothing of the file: it may be asked for again."""
