@@ -16,12 +16,14 @@ from boxray.cli import review_agreement, review_open
 from boxray.cli.exits import Exit
 from boxray.cli.review_options import CORRECTIONS, DATA, BuiltSet, LogFolder, asked_for, plain_table
 from boxray.cli.show import PEOPLE
-from boxray.core.errors import DataError
 from boxray.core.plain import json_text
+from boxray.data.correction_log import CorrectionLog
 from boxray.data.correction_log import undo as undo_batch
 from boxray.data.corrections import now
 from boxray.data.manifest import Manifest
 from boxray.review.edits import Edits, EditSource, verdicts_from
+from boxray.review.exchange import edits_from
+from boxray.review.opening import reviewer_of
 from boxray.review.pull import Pulled
 from boxray.review.pull import pull as pull_edits
 from boxray.review.readings import find_readings
@@ -32,6 +34,7 @@ app = typer.Typer(help="Review: look, correct, pull, build again.", no_args_is_h
 app.command()(review_open.doctor)
 app.command("open")(review_open.open_set)
 app.command("agreement")(review_agreement.agree)
+app.command("export")(review_open.export)
 
 MOST_ROWS: Final = 200
 """Of a table on a screen; the files hold all."""
@@ -43,22 +46,39 @@ def pull(
     verdicts: Annotated[
         list[Path] | None, typer.Option(help="A file of verdicts that a review sheet has saved; may be named again.")
     ] = None,
+    exchange: Annotated[
+        list[Path] | None, typer.Option(help="An export of CVAT (.xml) or Label Studio (.json); may be named again.")
+    ] = None,
+    reviewer: Annotated[str | None, typer.Option(help="Who worked there; default: this computer's user.")] = None,
+    fiftyone: Annotated[
+        bool | None,
+        typer.Option("--from-fiftyone/--not-from-fiftyone", help="Default: from FiftyOne if no file is named."),
+    ] = None,
     corrections: LogFolder = CORRECTIONS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was taken and refused as JSON.")] = False,
 ) -> None:
     """Take edits into the corrections: shown first, written as one batch, refused row by row where they do not fit."""
     sources: list[EditSource] = [verdicts_from(path) for path in verdicts or ()]
-    if not sources:
-        raise DataError("name where the edits are: --verdicts FILE of a review sheet")
+    if exchange:
+        held = CorrectionLog.read(corrections).opinions if corrections.is_dir() else {}
+        sources += [edits_from(path, reviewer_of(reviewer), held) for path in exchange]
     manifest = Manifest.load(data)
-    pulled = pull_edits(
-        _together([read(manifest) for read in sources]), manifest, corrections, now(), write=not dry_run
-    )
+    with review_open.edits_in_fiftyone(asked=fiftyone if fiftyone is not None else not sources) as opened:
+        sources += opened
+        edits = _together([read(manifest) for read in sources])
+        pulled = pull_edits(edits, manifest, corrections, now(), write=False)
+        if not as_json:
+            _show(pulled)
+        if not dry_run:
+            pulled = pull_edits(edits, manifest, corrections, now())
+            safe = {made.id for made in (*(row.correction for row in pulled.taken), *pulled.known)}
+            for source in opened:
+                source.settle(safe)
     if as_json:
         print(json_text(_plain(pulled)), end="")
     else:
-        _print_pulled(pulled)
+        _say_what_was_done(pulled)
     if pulled.refused or pulled.unread:
         raise typer.Exit(Exit.PARTLY)
 
@@ -79,13 +99,17 @@ def _together(edits: Sequence[Edits]) -> Edits:
     )
 
 
-def _print_pulled(pulled: Pulled) -> None:
+def _show(pulled: Pulled) -> None:
+    """The diff, before anything is written."""
     console = Console()
     if pulled.taken:
         console.print(_diff(pulled))
     for table in (_refusals(pulled), _conflicts(pulled)):
         if table.row_count:
             console.print(table)
+
+
+def _say_what_was_done(pulled: Pulled) -> None:
     n_refused = len(pulled.refused) + len(pulled.unread)
     said = f"{len(pulled.taken)} taken, {len(pulled.known)} known already, {n_refused} refused"
     if pulled.batch is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,10 +12,13 @@ import typer
 from boxray.cli.exits import Exit
 from boxray.cli.show import PEOPLE, progress_bar, steps
 from boxray.core.errors import DataError
+from boxray.data.correction_log import CorrectionLog
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.review.checkup import examine
 from boxray.review.database import database, state_folder
+from boxray.review.exchange import label_config, out_images, write_cvat, write_label_studio
+from boxray.review.from_fiftyone import FiftyOneEdits
 from boxray.review.naming import dataset_name
 from boxray.review.opening import AT_MOST, PORT, chosen, open_review, reviewer_of, show
 from boxray.review.readings import find_readings, read_set
@@ -101,6 +106,43 @@ def open_set(
             PEOPLE.print("take the edits: boxray review pull")
         finally:
             session.close()
+
+
+@contextmanager
+def edits_in_fiftyone(*, asked: bool) -> Iterator[list[FiftyOneEdits]]:
+    """The edits in FiftyOne's database as a source, while it runs; none where it is not asked."""
+    if not asked:
+        yield []
+        return
+    with database() as uri:
+        yield [FiftyOneEdits(uri)]
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="The file: .xml for CVAT, .json for Label Studio.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of a built set.")] = Path("data/built/real"),
+    readings: Annotated[list[Path] | None, typer.Option(help="The detector's boxes go out too, with scores.")] = None,
+    split: Annotated[Split | None, typer.Option(help="Only this part.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Only this source; may be named again.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="At most so many images, drawn at random.")] = None,
+    reviewer: Annotated[str | None, typer.Option(help="Who will review; default: this computer's user.")] = None,
+    corrections: Annotated[Path, typer.Option(help="Folder of the corrections.")] = Path("data/corrections"),
+) -> None:
+    """Write a built set for CVAT or Label Studio: every image, boxes with ids, presence, scores."""
+    if out.suffix.lower() not in {".xml", ".json"}:
+        raise typer.BadParameter("the file ends in .xml (CVAT) or .json (Label Studio)")
+    part = chosen(Manifest.load(data), split=split, sources=source or (), sample=sample)
+    said = find_readings(readings, part) if readings else {}
+    held = CorrectionLog.read(corrections).opinions if corrections.is_dir() else {}
+    images = out_images(part, said, held, reviewer_of(reviewer))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix.lower() == ".xml":
+        write_cvat(images, out)
+    else:
+        write_label_studio(images, out)
+        print(f"labelling configuration of the project: {label_config(part.label_space.keys)}")
+    print(f"written: {out}, {len(images)} images; the pictures lie in {data / 'images'}")
+    print(f"when it comes back: boxray review pull --exchange FILE --reviewer {reviewer_of(reviewer)}")
 
 
 def _evaluate(dataset: Any, part: Manifest) -> None:

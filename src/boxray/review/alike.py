@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from boxray.core.arrays import ByteArray, FloatArray
+from boxray.core.arrays import ByteArray, IntArray
 from boxray.data.likeness import AT_MOST_BITS, SIDE_PX, candidate_pairs, confirm, fingerprint_of
 from boxray.data.manifest import Manifest
 
@@ -43,7 +43,7 @@ def near_copies_of_others(manifest: Manifest, cache: Path, progress: Callable[[]
     return table.drop_duplicates("image_id").reset_index(drop=True)
 
 
-def _fingerprints(manifest: Manifest, cache: Path, progress: Callable[[], None]) -> tuple[FloatArray, ByteArray]:
+def _fingerprints(manifest: Manifest, cache: Path, progress: Callable[[], None]) -> tuple[IntArray, ByteArray]:
     """Shapes ``(N,)``, uint64, and ``(N, SIDE_PX, SIDE_PX)``, in the manifest's order."""
     known: dict[str, tuple[np.uint64, ByteArray]] = {}
     if cache.is_file():
@@ -68,6 +68,6 @@ def _fingerprints(manifest: Manifest, cache: Path, progress: Callable[[], None])
             hashes=np.array([each[0] for each in known.values()], dtype=np.uint64),
             thumbnails=np.stack([each[1] for each in known.values()]),
         )
-    hashes = np.array([known[name][0] for name in wanted], dtype=np.uint64)
+    hashes: IntArray = np.array([known[name][0] for name in wanted], dtype=np.uint64)
     thumbnails = np.stack([known[name][1] for name in wanted]) if len(wanted) else np.empty((0, SIDE_PX, SIDE_PX))
     return hashes, thumbnails.astype(np.uint8)

@@ -63,13 +63,11 @@ def open_dataset(
         progress: Called after each image.
     """
     name = dataset_name(manifest.folder, reviewer)
-    if fo.dataset_exists(name):
-        dataset = fo.load_dataset(name)
-    else:
-        dataset = fo.Dataset(name, persistent=True)
+    dataset = fo.load_dataset(name) if fo.dataset_exists(name) else fo.Dataset(name, persistent=True)
     readers = {reader: names.reader_field(reader) for reader in reader_boxes(whole)}
     _make_schema(dataset, manifest.label_space, readers)
-    dataset.info |= {
+    dataset.info = {
+        **dataset.info,
         "fingerprint": whole.fingerprint,
         "folder": str(manifest.folder.resolve()),
         "reviewer": reviewer,

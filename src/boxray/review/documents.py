@@ -174,7 +174,7 @@ def _boxes_of(found: Sequence[Detection], size_wh: tuple[int, int]) -> Document:
 def heatmap(small: SmallMap, score: float) -> Document:
     """A map as FiftyOne draws it: as strong as its score, so that what hardly speaks looks weak."""
     with io.BytesIO() as file:
-        np.save(file, np.rint(small.values * score).astype(np.uint8), allow_pickle=False)
+        np.save(file, np.rint(small.grid * score).astype(np.uint8), allow_pickle=False)
         packed = zlib.compress(file.getvalue())
     return _label("Heatmap", map=packed, range=[0.0, 255.0], peak=small.peak)
 

@@ -34,9 +34,7 @@ class Evaluated:
     """Of the evaluation in the data set; None where there is none."""
 
 
-def evaluate_inside(
-    view: Any, space: LabelSpace, progress: Callable[[], None] = lambda: None
-) -> tuple[Evaluated, ...]:
+def evaluate_inside(view: Any, space: LabelSpace, progress: Callable[[], None] = lambda: None) -> tuple[Evaluated, ...]:
     """Evaluate the readings' boxes against the annotations as they stand in the data set now.
 
     Args:

@@ -1,7 +1,7 @@
 """The way back from FiftyOne: whatever differs in the database from what was shown, as corrections.
 
-It does not matter how an edit was made: drawn in the App, by an operator of ours, by FiftyOne's API or brought from CVAT
-or Label Studio. The database is asked itself: FiftyOne need not be imported for it, which would take longer than the rest.
+It does not matter how an edit was made: drawn in the App, by an operator of ours, or by FiftyOne's API. The database
+is asked itself: FiftyOne need not be imported for it, which would take longer than all the rest.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def worth_asking(manifest: Manifest, said: Mapping[str, Said], key: str, most: i
     entropy = _entropy(np.array([said[image].scores[key] for image in asked], dtype=np.float64))
     features = features_of(asked, said)
     if features is None:
-        order = np.argsort(-entropy, kind="stable")[:most]
+        order = np.argsort(-entropy, kind="stable")[:most].tolist()
     else:
         order = _spread(entropy, features, min(most, len(asked)))
     return {asked[place]: float(rank) for rank, place in enumerate(order, start=1)}

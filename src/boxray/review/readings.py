@@ -40,7 +40,7 @@ GRID: Final = 16
 class SmallMap:
     """A saliency map on a small grid that spans the film."""
 
-    values: ByteArray
+    grid: ByteArray
     """Shape ``(GRID, GRID)``, 255 where the map has its peak."""
     peak: float
     """Raw value of the map there, 0 where nothing spoke for the finding."""
@@ -256,7 +256,7 @@ def small_map(saliency: SaliencyMap) -> SmallMap:
 
 
 def _packed_map(small: SmallMap) -> list[Any]:
-    return [round(small.peak, 6), _packed(small.values.tobytes())]
+    return [round(small.peak, 6), _packed(small.grid.tobytes())]
 
 
 def _map_from(peak: float, packed: str) -> SmallMap:

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from boxray.core.arrays import FloatArray
+from boxray.core.arrays import FloatArray, IntArray
 from boxray.core.boxes import as_xyxy, box_iou, clip_boxes
 from boxray.core.findings import Presence
 from boxray.data.manifest import CORNERS, Manifest
@@ -129,7 +129,7 @@ def _doubt(boxes: pd.DataFrame, seen: Mapping[str, _Seen], keys: Sequence[str], 
     images = boxes["image_id"].to_numpy()
     rows_of = {image: np.asarray(rows) for image, rows in boxes.groupby("image_id").indices.items()}
 
-    def rows(at: FloatArray, of: FloatArray) -> FloatArray:
+    def rows(at: FloatArray, of: IntArray) -> FloatArray:
         made = []
         for place in range(len(at)):
             others = rows_of[images[place]]
@@ -153,10 +153,11 @@ def shifted(box: FloatArray, size_wh: tuple[int, int], rng: np.random.Generator)
     angle = rng.uniform(0, 2 * np.pi)
     way = np.array([np.cos(angle), np.sin(angle)]) * sides * rng.uniform(0.35, 1.0)
     low = np.clip(box[:2] + way, 0, np.array(size_wh, dtype=np.float64) - sides)
-    return clip_boxes(np.concatenate([low, low + sides])[None], size_wh)[0]
+    moved: FloatArray = clip_boxes(np.concatenate([low, low + sides])[None], size_wh)[0]
+    return moved
 
 
-def _told_apart(fine: FloatArray, spoiled: FloatArray, owner: FloatArray, seed: int) -> FloatArray:
+def _told_apart(fine: FloatArray, spoiled: FloatArray, owner: IntArray, seed: int) -> FloatArray:
     """Probability of being spoiled for each of `fine`, from a model that has seen neither that box nor its copies."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 

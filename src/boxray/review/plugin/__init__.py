@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import fiftyone.operators as foo
-import fiftyone.operators.types as types
+from fiftyone.operators import types
 
 from boxray.core.errors import BoxrayError
 from boxray.core.findings import LabelSpace, Presence
