@@ -166,6 +166,19 @@ def test_a_reader_who_draws_examples_has_denied_nothing_and_one_who_draws_all_ha
     assert list(there) == ["made/published", "other/r1", CONSENSUS]
 
 
+def test_of_a_finding_that_reviewers_decided_the_published_readers_say_nothing_any_more(tmp_path):
+    write_card(tmp_path / "cards", "made", boxes={"F": "fluid"}, exhaustive=["fluid"])
+    cells = {"fluid": ("boxed", "box"), "heart": ("unknown", "none")}
+    images = [
+        image_row(number, "test", cells) | {"ruled_by_fluid": who} for number, who in enumerate(("made", "review"))
+    ]
+    manifest_of(tmp_path, images, []).save({"audit": {"sources": {"made": {"source": "made"}}}})
+
+    there = readers_of(Manifest.load(tmp_path), cards=tmp_path / "cards")
+
+    assert there["made/published"].boxed["image_id"].tolist() == ["made:0"]
+
+
 def test_reviewers_of_the_log_are_readers(tmp_path):
     cells = {"fluid": ("boxed", "box"), "heart": ("unknown", "none")}
     manifest_of(tmp_path, [image_row(number, "test", cells) for number in range(3)], []).save({})

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import pandas as pd
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from boxray.cli import review_open
+from boxray.cli import review_agreement, review_open
 from boxray.cli.exits import Exit
+from boxray.cli.review_options import CORRECTIONS, DATA, BuiltSet, LogFolder, asked_for, plain_table
 from boxray.cli.show import PEOPLE
-from boxray.core.errors import DataError
-from boxray.core.findings import Presence
 from boxray.core.plain import json_text
-from boxray.data.audit import AGREE_IOU
 from boxray.data.correction_log import CorrectionLog
 from boxray.data.correction_log import undo as undo_batch
 from boxray.data.corrections import now
-from boxray.data.csv_cells import harmless
 from boxray.data.manifest import Manifest
-from boxray.review.agreement import CONSENSUS, Looks, PairAgreement, agreement, model_of, readers_of
 from boxray.review.edits import Edits, EditSource, verdicts_from
 from boxray.review.exchange import edits_from
 from boxray.review.opening import reviewer_of
@@ -40,15 +33,11 @@ from boxray.review.words import edit_in_words, opinion_in_words
 app = typer.Typer(help="Review: look, correct, pull, build again.", no_args_is_help=True)
 app.command()(review_open.doctor)
 app.command("open")(review_open.open_set)
+app.command("agreement")(review_agreement.agree)
 app.command("export")(review_open.export)
 
-DATA: Final = Path("data/built/real")
-CORRECTIONS: Final = Path("data/corrections")
 MOST_ROWS: Final = 200
 """Of a table on a screen; the files hold all."""
-
-BuiltSet = Annotated[Path, typer.Option("--data", help="Folder of the built set that was looked at.")]
-LogFolder = Annotated[Path, typer.Option("--corrections", help="Folder of the corrections.")]
 
 
 @app.command()
@@ -77,17 +66,19 @@ def pull(
     manifest = Manifest.load(data)
     with review_open.edits_in_fiftyone(asked=fiftyone if fiftyone is not None else not sources) as opened:
         sources += opened
-        pulled = pull_edits(
-            _together([read(manifest) for read in sources]), manifest, corrections, now(), write=not dry_run
-        )
+        edits = _together([read(manifest) for read in sources])
+        pulled = pull_edits(edits, manifest, corrections, now(), write=False)
+        if not as_json:
+            _show(pulled)
         if not dry_run:
+            pulled = pull_edits(edits, manifest, corrections, now())
             safe = {made.id for made in (*(row.correction for row in pulled.taken), *pulled.known)}
             for source in opened:
                 source.settle(safe)
     if as_json:
         print(json_text(_plain(pulled)), end="")
     else:
-        _print_pulled(pulled)
+        _say_what_was_done(pulled)
     if pulled.refused or pulled.unread:
         raise typer.Exit(Exit.PARTLY)
 
@@ -108,13 +99,17 @@ def _together(edits: Sequence[Edits]) -> Edits:
     )
 
 
-def _print_pulled(pulled: Pulled) -> None:
+def _show(pulled: Pulled) -> None:
+    """The diff, before anything is written."""
     console = Console()
     if pulled.taken:
         console.print(_diff(pulled))
     for table in (_refusals(pulled), _conflicts(pulled)):
         if table.row_count:
             console.print(table)
+
+
+def _say_what_was_done(pulled: Pulled) -> None:
     n_refused = len(pulled.refused) + len(pulled.unread)
     said = f"{len(pulled.taken)} taken, {len(pulled.known)} known already, {n_refused} refused"
     if pulled.batch is not None:
@@ -125,7 +120,7 @@ def _print_pulled(pulled: Pulled) -> None:
 
 
 def _diff(pulled: Pulled) -> Table:
-    table = _table("Corrections", "image", "finding", "edit", "holds now", "reviewer", "reason")
+    table = plain_table("Corrections", "image", "finding", "edit", "holds now", "reviewer", "reason")
     for row in pulled.taken[:MOST_ROWS]:
         made = row.correction
         held = f"{opinion_in_words(row.before)} → {opinion_in_words(row.after)}"
@@ -138,7 +133,7 @@ def _diff(pulled: Pulled) -> Table:
 
 
 def _refusals(pulled: Pulled) -> Table:
-    table = _table("Refused", "what", "reviewer", "why")
+    table = plain_table("Refused", "what", "reviewer", "why")
     rows = [
         (f"{row.correction.image_id} {row.correction.finding}", row.correction.reviewer, row.reason)
         for row in pulled.refused
@@ -151,17 +146,12 @@ def _refusals(pulled: Pulled) -> Table:
 
 
 def _conflicts(pulled: Pulled) -> Table:
-    table = _table("Reviewers differ; all are kept, the build makes the consensus", "image", "finding", "reviewers")
+    table = plain_table(
+        "Reviewers differ; all are kept, the build makes the consensus", "image", "finding", "reviewers"
+    )
     for row in pulled.conflicts[:MOST_ROWS]:
         table.add_row(*map(escape, (row.image_id, row.finding, ", ".join(row.reviewers))))
     _say_more(table, len(pulled.conflicts))
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
-    for column in columns:
-        table.add_column(column, overflow="fold")
     return table
 
 
@@ -199,99 +189,7 @@ def sheet(
     """A review sheet as one HTML file: films, boxes, verdicts. It needs no server, no database and no network."""
     manifest = Manifest.load(data)
     said = find_readings(readings, manifest) if readings else {}
-    chosen = choose(_asked_for(manifest, split, source, finding), said, most)
+    chosen = choose(asked_for(manifest, split, source, finding), said, most)
     path = write_sheet(out, manifest, chosen, said)
     print(f"{path}: {chosen.said} {path.stat().st_size / 1e6:.1f} MB")
     PEOPLE.print("open it in a browser; what you save there is taken in with: boxray review pull --verdicts FILE")
-
-
-def _asked_for(manifest: Manifest, split: str | None, source: str | None, finding: str | None) -> Manifest:
-    images = manifest.images
-    mask = pd.Series(data=True, index=images.index)
-    for column, wanted in (("split", split), ("source", source)):
-        if wanted is not None:
-            known = sorted(images[column].astype(str).unique())
-            if wanted not in known:
-                raise DataError(f"no image of the set has the {column} {wanted!r}; there are: {', '.join(known)}")
-            mask &= images[column].astype(str) == wanted
-    if finding is not None:
-        if finding not in manifest.label_space.keys:
-            raise DataError(f"{finding!r} is none of the set's findings: {', '.join(manifest.label_space.keys)}")
-        mask &= images[f"presence_{finding}"].isin([Presence.BOXED.value, Presence.PRESENT.value])
-    return manifest.only(mask)
-
-
-@app.command("agreement")
-def agree(
-    data: BuiltSet = DATA,
-    readers: Annotated[
-        tuple[str, str] | None, typer.Option(help="Two readers; without it all pairs who looked at the same images.")
-    ] = None,
-    model: Annotated[
-        list[Path] | None, typer.Option(help="A detector against every reader: its file of boxray read --json.")
-    ] = None,
-    iou: Annotated[float, typer.Option(help="Overlap from which two boxes are one.")] = AGREE_IOU,
-    split: Annotated[str | None, typer.Option(help="train, val, test or aside; default: all.")] = None,
-    score: Annotated[float | None, typer.Option(help="Detections from here; default: the operating points.")] = None,
-    corrections: LogFolder = CORRECTIONS,
-    rounds: Annotated[int, typer.Option(help="Resamples of patients for the intervals.")] = 1000,
-    out: Annotated[Path | None, typer.Option(help="A CSV file for the figures.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-) -> None:
-    """How far two readers agree, or readers and the detector: boxes and presence, with intervals by patient."""
-    manifest = _asked_for(Manifest.load(data), split, None, None)
-    there = readers_of(manifest, CorrectionLog.read(corrections))
-    said = model_of(manifest, find_readings(model, manifest), score) if model else None
-    rows = [
-        row
-        for one, other in _pairs(there, readers, said)
-        for row in agreement(one, other, manifest, iou, rounds=rounds)
-    ]
-    if not rows:
-        known = ", ".join(name for name in there if name != CONSENSUS)
-        raise DataError(f"no two of them looked for the same finding on the same image; the readers are: {known}")
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame([row.to_row() for row in rows]).map(harmless).to_csv(out, index=False)
-    if as_json:
-        print(json_text({"iou": iou, "rounds": rounds, "pairs": [row.to_json() for row in rows]}), end="")
-        return
-    Console().print(_agreement_table(rows, iou))
-
-
-def _pairs(
-    there: dict[str, Looks], readers: tuple[str, str] | None, model: Looks | None
-) -> Sequence[tuple[Looks, Looks]]:
-    for name in readers or ():
-        if name not in there:
-            raise DataError(f"there is no reader {name!r}; there are: {', '.join(there)}")
-    if readers is not None:
-        two = [there[name] for name in readers]
-        return [(two[0], two[1])] if model is None else [(each, model) for each in two]
-    if model is not None:
-        return [(each, model) for each in there.values()]
-    return list(combinations([each for name, each in there.items() if name != CONSENSUS], 2))
-
-
-def _agreement_table(rows: Sequence[PairAgreement], iou: float) -> Table:
-    table = _table(
-        f"Boxes are one from IoU {iou:g}; in brackets 95 % by patient",
-        *("finding", "first", "second", "images", "boxes", "F1", "mean IoU", "presence", "kappa", "PABAK"),
-    )
-    for row in rows:
-        both, first, second, neither = row.presence
-        said = f"{both} / {first} / {second} / {neither}"
-        boxes = f"{row.boxes[0]} : {row.boxes[1]}"
-        figures = map(str, (row.f1, row.mean_iou))
-        table.add_row(
-            row.finding,
-            *map(escape, row.readers),
-            str(row.images),
-            boxes,
-            *figures,
-            said,
-            str(row.kappa),
-            str(row.pabak),
-        )
-    table.caption = "presence: images on which both / only the first / only the second / neither says that it is there"
-    return table

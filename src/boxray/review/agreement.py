@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from boxray.core.arrays import FloatArray
+from boxray.core.arrays import BoolArray, FloatArray
 from boxray.core.errors import DataError
 from boxray.core.findings import Presence
 from boxray.core.metrics.interval import Interval, bootstrap_all
@@ -97,7 +97,8 @@ def readers_of(manifest: Manifest, log: CorrectionLog | None = None, cards: Path
     """Everybody who has read the set: its readers by name, its reviewers, and the consensus of all.
 
     A published reader has looked for a finding where he drew it, and wherever he read the image if his source's card
-    says that its readers box every occurrence. A reviewer has looked where he holds something.
+    says that its readers box every occurrence; what reviewers have decided since is no longer his. A reviewer has
+    looked where he holds something.
 
     Args:
         manifest: The set, or a part of it.
@@ -110,6 +111,7 @@ def readers_of(manifest: Manifest, log: CorrectionLog | None = None, cards: Path
     published = own[~own["reader"].str.startswith(f"{SOURCE}/")]
     looked = who_looked(manifest.images, published, _exhaustive(manifest, cards))
     looked = pd.concat([looked, _silent(manifest, cards)]).drop_duplicates()
+    looked = looked[~_corrected(manifest, looked)]
     found = {}
     for name, boxed in looked[looked["image_id"].isin(ids)].groupby("reader"):
         boxes = published.loc[published["reader"] == name, BOX_COLUMNS]
@@ -263,6 +265,15 @@ def _exhaustive(manifest: Manifest, cards: Path | None) -> dict[str, list[str]]:
     """Source -> findings of which its readers box every occurrence, as its card says."""
     books = manifest.audit().get("sources", {})
     return {name: load_card(book["source"], cards).exhaustive_in(manifest.label_space) for name, book in books.items()}
+
+
+def _corrected(manifest: Manifest, looked: pd.DataFrame) -> BoolArray:
+    """Which rows speak of a finding whose published boxes gave way to reviewers'."""
+    among = np.zeros(len(looked), dtype=bool)
+    for key in manifest.label_space.keys:
+        ruled = manifest.images.loc[(manifest.ruled_by(key) == SOURCE).to_numpy(), "image_id"]
+        among |= ((looked["finding"] == key) & looked["image_id"].isin(ruled)).to_numpy(dtype=bool)
+    return among
 
 
 def _silent(manifest: Manifest, cards: Path | None) -> pd.DataFrame:

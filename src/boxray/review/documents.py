@@ -16,8 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from bson import ObjectId
-
 from boxray.core.findings import LabelSpace, Presence
 from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
@@ -113,6 +111,8 @@ class Writer:
 
 
 def _label(kind: str, _id: str | None = None, **content: Any) -> Document:
+    from bson import ObjectId  # comes with the extra [review]
+
     return {"_id": ObjectId(_id), "_cls": kind, "tags": [], **content}
 
 

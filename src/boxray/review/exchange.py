@@ -15,9 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
-from bson import ObjectId
-from bson.errors import InvalidId
-
 from boxray.core.errors import DataError
 from boxray.core.findings import Presence
 from boxray.data.manifest import Manifest
@@ -338,12 +335,12 @@ def _document(
     size_wh = int(row.width), int(row.height)
     boxes = [
         {
-            "_id": _object_id(box.id),
+            "_id": box.id or f"drawn-{place}",
             "label": box.finding,
             "bounding_box": to_fractions(box.xyxy, size_wh),
             names.REASON: box.reason,
         }
-        for box in image.boxes
+        for place, box in enumerate(image.boxes)
     ]
     shown = Shown.of(findings)
     return {
@@ -359,10 +356,3 @@ def _document(
             for key in keys
         },
     }
-
-
-def _object_id(text: str) -> ObjectId:
-    try:
-        return ObjectId(text)
-    except InvalidId:
-        return ObjectId()

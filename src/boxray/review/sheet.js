@@ -171,7 +171,7 @@ function looks(film, finding) {
   const asked = film.read && !film.not_assessed.includes(finding);
   return {
     missed: asked && boxes.some((box) => !meets(box, found)),
-    extra: ["boxed", "absent"].includes(film.presence[finding]) && found.some((det) => !meets(det, boxes)),
+    extra: ["boxed", "absent"].includes(film.presence[finding]) && !film.assumed.includes(finding) && found.some((det) => !meets(det, boxes)),
     unasked: film.presence[finding] === "unknown" && found.length > 0,
     unboxed: film.presence[finding] === "present",
     readers: boxes.some((box) => box.votes < box.n_readers),
@@ -429,7 +429,8 @@ function findingRow(film, finding) {
   const verdicts = verdictsOf(film, finding.key);
   const stands = film.presence[finding.key];
   const words = { boxed: "boxed", present: "present, no box", absent: "absent", unknown: "unknown" };
-  const more = film.not_assessed.includes(finding.key) ? "; not assessed by the detector" : "";
+  const assumed = film.assumed.includes(finding.key) ? " (only assumed)" : "";
+  const more = assumed + (film.not_assessed.includes(finding.key) ? "; not assessed by the detector" : "");
   return make("div", { class: "row" + (chosen && chosen.finding === finding.key ? " chosen" : ""), style: `--shade:${finding.colour}`,
     "data-finding": finding.key },
     button(`${finding.display} · ${words[stands]}${more}`, () => {
@@ -469,7 +470,7 @@ function filmView(film) {
     make("div", { class: "rows" }, ...marks.map((mark, number) => boxRow(film, mark, number)),
       marks.length ? null : make("div", { class: "quiet" }, "No box here.")),
     make("div", { class: "rows" }, ...keys.map((key) => findingRow(film, findings.get(key)))),
-    verdicts ? field(`Reason, for ${findings.get(reasonOf).display}`, make("textarea", { id: "reason", maxlength: 2000,
+    verdicts ? field(`Reason, for ${findings.get(reasonOf).display}`, make("textarea", { id: "reason", maxlength: 2000, placeholder: "What is seen. No patient's name.",
       onchange: (event) => {
         verdictsOf(film, reasonOf, true).reason = event.target.value;
         keep();

@@ -25,6 +25,7 @@ from boxray.core.errors import DataError
 from boxray.core.findings import Presence
 from boxray.data.consensus import FUSE_IOU
 from boxray.data.manifest import CORNERS, Manifest
+from boxray.data.presence import Rule
 from boxray.imaging.draw import on_film
 from boxray.imaging.shrink import shrink
 from boxray.page.frame import whole_page
@@ -80,7 +81,10 @@ def choose(manifest: Manifest, said: Mapping[str, Said], most: int) -> Chosen:
 
 
 def _doubt(manifest: Manifest, row: Mapping[str, Any], drawn: Mapping[str, Any], said: Said | None) -> float:
-    """How far boxes and detector differ on a film, in [0, 1]; 0 where it was not read. Unknown never counts."""
+    """How far boxes and detector differ on a film, in [0, 1]; 0 where it was not read.
+
+    What is unknown, or only assumed absent, is no false positive.
+    """
     if said is None:
         return 0.0
     doubts = [0.0]
@@ -93,7 +97,7 @@ def _doubt(manifest: Manifest, row: Mapping[str, Any], drawn: Mapping[str, Any],
         met = box_iou(boxes, np.array([det.box.xyxy for det in found], dtype=np.float64).reshape(-1, 4)) >= FUSE_IOU
         scores = np.array([det.score for det in found])
         doubts += [1 - max(scores[hits], default=0.0) for hits in met]
-        if row[f"presence_{key}"] in {Presence.BOXED, Presence.ABSENT}:
+        if row[f"presence_{key}"] in {Presence.BOXED, Presence.ABSENT} and row[f"rule_{key}"] != Rule.ASSUMPTION:
             doubts += scores[~met.any(axis=0)].tolist()
     return float(max(doubts))
 
@@ -164,6 +168,7 @@ def _film(
         "split": str(row["split"]),
         "aside": str(row["aside"] or ""),
         "presence": {key: str(row[f"presence_{key}"]) for key in keys},
+        "assumed": [key for key in keys if row[f"rule_{key}"] == Rule.ASSUMPTION],
         "boxes": boxes,
         "readers": own,
         "detections": [
