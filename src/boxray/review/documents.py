@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+
 from boxray.core.findings import LabelSpace, Presence
 from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
