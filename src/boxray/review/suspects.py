@@ -62,7 +62,7 @@ def suspects(manifest: Manifest, said: Mapping[str, Said], seed: int = 0) -> pd.
     boxes = boxes.reset_index(drop=True)
     doubt = _doubt(boxes, seen, keys, seed)
     standing = boxes[["image_id", "finding", *CORNERS]].assign(kind="box", suspicion=doubt)
-    missing = _missing(manifest, boxes, seen, keys)
+    missing = _missing(manifest, boxes, seen, assessed)
     table = pd.concat([standing, missing], ignore_index=True)[COLUMNS]
     return table.sort_values("suspicion", ascending=False, kind="stable", ignore_index=True)
 
@@ -177,17 +177,21 @@ def _told_apart(fine: FloatArray, spoiled: FloatArray, owner: IntArray, seed: in
     return probability
 
 
-def _missing(manifest: Manifest, boxes: pd.DataFrame, seen: Mapping[str, _Seen], keys: Sequence[str]) -> pd.DataFrame:
+def _missing(
+    manifest: Manifest, boxes: pd.DataFrame, seen: Mapping[str, _Seen], assessed: Sequence[str]
+) -> pd.DataFrame:
     """Detections where the readers looked for the finding and drew nothing near."""
+    keys = manifest.label_space.keys
     drawn = {key: part[CORNERS].to_numpy(dtype=np.float64) for key, part in boxes.groupby(["image_id", "finding"])}
     there = {Presence.BOXED.value, Presence.ABSENT.value}
-    looked = {key: manifest.images[f"presence_{key}"].isin(there).to_numpy() for key in keys}
+    looked = {key: manifest.images[f"presence_{key}"].isin(there).to_numpy() for key in assessed}
     made = []
     for place, image in enumerate(manifest.images["image_id"]):
         here = seen.get(image)
         if here is None:
             continue
-        for index, key in enumerate(keys):
+        for key in assessed:
+            index = keys.index(key)
             if not looked[key][place]:
                 continue
             own = here.findings == index
