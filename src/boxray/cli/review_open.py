@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,8 @@ def open_set(
             return
         session = show(review, port, browser=not remote, view=view)
         PEOPLE.print(f"FiftyOne: http://127.0.0.1:{port}/  as {name}; Ctrl-C ends it, no edit is lost")
+        for ending in (signal.SIGINT, signal.SIGTERM):  # both leave by the same door, which ends the database too
+            signal.signal(ending, signal.default_int_handler)
         try:
             session.wait(-1)
         except KeyboardInterrupt:
