@@ -278,3 +278,9 @@ def test_no_source_may_take_the_name_of_the_reviewers(tmp_path):
 
     with pytest.raises(DataError, match="who corrects the others"):
         read_datasets_file(tmp_path / "datasets.yaml")
+
+
+def test_the_folder_of_corrections_lies_relative_to_the_file_that_names_it(tmp_path):
+    write_text(tmp_path / "datasets.yaml", "sources: {a: {card: a, root: .}}", "corrections: log")
+
+    assert read_datasets_file(tmp_path / "datasets.yaml").corrections == (tmp_path / "log").resolve()

@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from boxray.core.findings import Presence
 from boxray.data.correction_log import CorrectionLog, undo
@@ -257,3 +259,47 @@ def test_of_a_file_of_verdicts_a_bad_row_is_named_and_the_others_are_read(alice,
     assert [made.base for made in edits.corrections] == ["b"]
     assert [row.place for row in edits.unread] == [f"verdicts.json, verdict {number}" for number in (2, 3, 4)]
     assert "unknown" in edits.unread[2].reason
+
+
+acts = st.lists(
+    st.tuples(st.sampled_from(["add", "move", "remove", "absent"]), st.integers(0, 9), st.booleans()), max_size=12
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(acts)
+def test_whatever_the_order_of_edits_and_pulls_a_reviewer_holds_what_he_left_on_the_screen(tmp_path_factory, made):
+    """Against a screen that is edited in place: a list of boxes, or a word. After some edits it is pulled."""
+    folder = tmp_path_factory.mktemp("log")
+    cells = {"fluid": ("boxed", "box"), "heart": ("unknown", "none")}
+    boxes = [box_row("made:1", "fluid", LEFT), box_row("made:1", "fluid", RIGHT)]
+    manifest = manifest_of(folder, [image_row(1, "train", cells)], boxes)
+    alice = Reviewer(manifest)
+    screen, word, waiting, all_made = [LEFT, RIGHT], Presence.BOXED, [], []
+    for number, (act, which, pulled_now) in enumerate(made):
+        place = which % len(screen) if screen else None
+        new = (10.0 + 15 * number, 180.0, 22.0 + 15 * number, 240.0)  # nowhere near another box
+        if act == "add":
+            waiting.append(alice.adds(new))
+            screen.append(new)
+        elif act == "absent":
+            waiting.append(alice.sets(word, Presence.ABSENT))
+            screen = []
+        elif place is not None:
+            was = screen.pop(place)
+            waiting.append(alice.removes(was) if act == "remove" else alice.moves(was, new))
+            screen += [] if act == "remove" else [new]
+        if screen or act == "absent":
+            word = Presence.BOXED if screen else Presence.ABSENT
+        elif word is Presence.BOXED:
+            word = Presence.UNKNOWN
+        if pulled_now:
+            assert not pull(Edits(tuple(waiting)), manifest, folder / "log", NOON).refused
+            all_made, waiting = all_made + waiting, []
+    assert not pull(Edits(tuple(waiting)), manifest, folder / "log", NOON).refused
+    again = pull(Edits(tuple(all_made + waiting)), manifest, folder / "log", NOON)
+
+    opinion = CorrectionLog.read(folder / "log").opinions.get(("made:1", "fluid", "alice"))
+    assert not again.taken
+    assert (sorted(opinion.boxes_xyxy) if opinion else [LEFT, RIGHT]) == sorted(screen)
+    assert (opinion.presence if opinion else Presence.BOXED) is word

@@ -83,7 +83,7 @@ def build(
     )
     merged = merge_copies(gathered, _groups(gathered, progress), label_space, audits)
     dealt = _deal(datasets, merged, gathered)
-    exhaustive = {name: _exhaustive(card, label_space) for name, card in deck.items()}
+    exhaustive = {name: card.exhaustive_in(label_space) for name, card in deck.items()}
     looked = who_looked(merged.images, merged.boxes, exhaustive)
     corrected = correct(log, merged, looked, gathered.images, label_space, audits)
     merged, looked = corrected.merged, corrected.looked
@@ -202,11 +202,6 @@ def _consensus(boxes: pd.DataFrame, looked: pd.DataFrame) -> pd.DataFrame:
     assert fused["votes"].sum() == len(boxes), "every reader's box is in exactly one box of the consensus"
     numbers = dict.fromkeys(CORNERS, "float64") | {"votes": "int64", "n_readers": "int64"}
     return fused[BOX_COLUMNS].astype(numbers | {"finding": "category"})
-
-
-def _exhaustive(card: Card, label_space: LabelSpace) -> list[str]:
-    """Findings of which the card's readers box every occurrence, whatever words they stand for."""
-    return [finding.key for finding in label_space if set(members(finding)) <= set(card.exhaustive)]
 
 
 def _require_names(datasets: DatasetsFile, label_space: LabelSpace) -> None:

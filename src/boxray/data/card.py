@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from boxray.core.bench import bench_folder
 from boxray.core.errors import DataError
-from boxray.core.findings import LabelSpace, Presence
+from boxray.core.findings import LabelSpace, Presence, members
 from boxray.data.yaml_file import read_yaml
 
 
@@ -83,6 +83,10 @@ class Card(_Strict):
                 *self.absent_by_assumption,
             }
         )
+
+    def exhaustive_in(self, label_space: LabelSpace) -> list[str]:
+        """Findings of a label space of which its readers box every occurrence, whatever words they stand for."""
+        return [finding.key for finding in label_space if set(members(finding)) <= set(self.exhaustive)]
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Card:

@@ -69,7 +69,7 @@ def reader_agreement(
     starts, ends = runs(finding * len(n_readers) + image)
     group = np.repeat(np.arange(len(starts)), ends - starts)
     one, other, overlap = overlapping_pairs(corners, group, reader, iou)
-    matched = _one_to_one(one, other, overlap, reader)
+    matched = one_to_one(one, other, overlap, reader)
     seen = np.zeros(len(group), dtype=bool)
     seen[one] = seen[other] = True
     n_boxes = ends - starts
@@ -121,7 +121,7 @@ def _seats(
     return number[image], reader, n_readers[compared[:-1]]
 
 
-def _one_to_one(one: IntArray, other: IntArray, overlap: FloatArray, reader: IntArray) -> BoolArray:
+def one_to_one(one: IntArray, other: IntArray, overlap: FloatArray, reader: IntArray) -> BoolArray:
     """Which pairs match when the greatest overlap goes first; equals go by their rows.
 
     A box has one place for each other reader. A pair that is the best left for both of its places would be taken by

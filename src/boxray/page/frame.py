@@ -1,10 +1,12 @@
-"""A page of results as one HTML file: it asks no host for anything and runs no script.
+"""A page of results as one HTML file: it asks no host for anything and runs no script but one that it is given.
 
 Head, style in light and dark, foot; and the words and tables in which figures are told.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from html import escape
 from math import isnan
@@ -74,7 +76,7 @@ _PAGE: Final = Template("""<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline';$allowed base-uri 'none'; form-action 'none'">
 <meta name="referrer" content="no-referrer">
 <title>$title</title>
 <style>$style</style>
@@ -85,22 +87,32 @@ _PAGE: Final = Template("""<!doctype html>
 <h1>$title</h1>
 $body
 </main>
-<footer><p>$disclaimer $foot</p></footer>
+<footer><p>$disclaimer $foot</p></footer>$script
 </body>
 </html>
 """)
 
 
-def whole_page(title: str, body: str, foot: str) -> str:
+def whole_page(title: str, body: str, foot: str, *, style: str = "", script: str = "") -> str:
     """The page: a banner with the disclaimer above, the title as its heading, the foot below.
 
     Args:
         title: Plain text.
         body: HTML.
         foot: Plain text: what was measured with, and where the numbers lie.
+        style: CSS laid over that of all pages.
+        script: What the page runs at its end; without it no script can run. No other one can, whatever the body holds:
+            the browser is told this one's hash.
     """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return _PAGE.substitute(
-        title=escape(title), disclaimer=escape(DISCLAIMER), style=_STYLE, body=body, foot=escape(foot)
+        title=escape(title),
+        disclaimer=escape(DISCLAIMER),
+        style=_STYLE + style,
+        allowed=f" script-src 'sha256-{digest}';" if script else "",
+        script=f"\n<script>{script}</script>" if script else "",
+        body=body,
+        foot=escape(foot),
     )
 
 

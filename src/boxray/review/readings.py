@@ -7,6 +7,7 @@ figures made of them are those of `boxray detection evaluate`; the maps on a sma
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,7 +40,7 @@ GRID: Final = 16
 class SmallMap:
     """A saliency map on a small grid that spans the film."""
 
-    values: ByteArray
+    grid: ByteArray
     """Shape ``(GRID, GRID)``, 255 where the map has its peak."""
     peak: float
     """Raw value of the map there, 0 where nothing spoke for the finding."""
@@ -69,6 +70,8 @@ class Said:
     """Code by which the scope gate would refuse the film; None where it would not."""
     model: str = ""
     """Name and version of the detector."""
+    digest: str = ""
+    """Of the line that it was read from."""
 
     def speaking(self) -> tuple[Detection, ...]:
         """The detections at or above the operating points."""
@@ -162,6 +165,7 @@ def said_from(line: Mapping[str, Any]) -> Said:
         features=None if features is None else np.frombuffer(_unpacked(features), dtype="<f2").astype(np.float32),
         scope=beside.get("scope"),
         model=f"{detector['name']} {detector['version']}" if detector else "",
+        digest=hashlib.blake2b(json.dumps(line, sort_keys=True).encode(), digest_size=8).hexdigest(),
     )
 
 
@@ -252,7 +256,7 @@ def small_map(saliency: SaliencyMap) -> SmallMap:
 
 
 def _packed_map(small: SmallMap) -> list[Any]:
-    return [round(small.peak, 6), _packed(small.values.tobytes())]
+    return [round(small.peak, 6), _packed(small.grid.tobytes())]
 
 
 def _map_from(peak: float, packed: str) -> SmallMap:
@@ -260,8 +264,8 @@ def _map_from(peak: float, packed: str) -> SmallMap:
 
 
 def _packed(content: bytes) -> str:
-    return base64.b85encode(zlib.compress(content, 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
 
 
 def _unpacked(text: str) -> bytes:
-    return zlib.decompress(base64.b85decode(text))
+    return zlib.decompress(base64.b64decode(text))

@@ -1,10 +1,10 @@
-"""Which annotations are probably wrong, as the detector sees it: a shifted box, one too many, one too few, another finding.
+"""Which annotations are probably wrong, as the detector sees it: a box shifted, one too many or too few, misnamed.
 
 A detector that is right half of the time cannot be believed box by box. So it is asked a question that can be checked:
-which boxes look like boxes that we have moved, or given another finding, ourselves? Copies of the set's boxes are spoiled
-on purpose, a model learns to tell them from those that stand there, and its answer for the latter is their suspicion.
-The real errors among them are few and do it little harm (noise that is not too frequent: Northcutt et al., 2021,
-JAIR 70, who learn from the labels as they are, too). What is missing is a detection of high probability where nobody drew.
+which boxes look like boxes that we have moved, or given another finding, ourselves? Copies of the set's boxes are
+spoiled on purpose, a model learns to tell them from those that stand there, and its answer for the latter is their
+suspicion. The real errors among them are few and do it little harm (as in confident learning: Northcutt et al., 2021,
+JAIR 70). What is missing is a detection of high probability where somebody looked and nobody drew.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from boxray.core.arrays import FloatArray
+from boxray.core.arrays import FloatArray, IntArray
 from boxray.core.boxes import as_xyxy, box_iou, clip_boxes
 from boxray.core.findings import Presence
 from boxray.data.manifest import CORNERS, Manifest
@@ -62,7 +62,7 @@ def suspects(manifest: Manifest, said: Mapping[str, Said], seed: int = 0) -> pd.
     boxes = boxes.reset_index(drop=True)
     doubt = _doubt(boxes, seen, keys, seed)
     standing = boxes[["image_id", "finding", *CORNERS]].assign(kind="box", suspicion=doubt)
-    missing = _missing(manifest, boxes, seen, keys)
+    missing = _missing(manifest, boxes, seen, assessed)
     table = pd.concat([standing, missing], ignore_index=True)[COLUMNS]
     return table.sort_values("suspicion", ascending=False, kind="stable", ignore_index=True)
 
@@ -129,7 +129,7 @@ def _doubt(boxes: pd.DataFrame, seen: Mapping[str, _Seen], keys: Sequence[str], 
     images = boxes["image_id"].to_numpy()
     rows_of = {image: np.asarray(rows) for image, rows in boxes.groupby("image_id").indices.items()}
 
-    def rows(at: FloatArray, of: FloatArray) -> FloatArray:
+    def rows(at: FloatArray, of: IntArray) -> FloatArray:
         made = []
         for place in range(len(at)):
             others = rows_of[images[place]]
@@ -153,11 +153,12 @@ def shifted(box: FloatArray, size_wh: tuple[int, int], rng: np.random.Generator)
     angle = rng.uniform(0, 2 * np.pi)
     way = np.array([np.cos(angle), np.sin(angle)]) * sides * rng.uniform(0.35, 1.0)
     low = np.clip(box[:2] + way, 0, np.array(size_wh, dtype=np.float64) - sides)
-    return clip_boxes(np.concatenate([low, low + sides])[None], size_wh)[0]
+    moved: FloatArray = clip_boxes(np.concatenate([low, low + sides])[None], size_wh)[0]
+    return moved
 
 
-def _told_apart(fine: FloatArray, spoiled: FloatArray, owner: FloatArray, seed: int) -> FloatArray:
-    """Probability of being spoiled for each of `fine`, from a model that has not seen that box or its spoiled copies."""
+def _told_apart(fine: FloatArray, spoiled: FloatArray, owner: IntArray, seed: int) -> FloatArray:
+    """Probability of being spoiled for each of `fine`, from a model that has seen neither that box nor its copies."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     fold = np.random.default_rng(seed).integers(0, 5, len(fine))
@@ -176,17 +177,21 @@ def _told_apart(fine: FloatArray, spoiled: FloatArray, owner: FloatArray, seed: 
     return probability
 
 
-def _missing(manifest: Manifest, boxes: pd.DataFrame, seen: Mapping[str, _Seen], keys: Sequence[str]) -> pd.DataFrame:
+def _missing(
+    manifest: Manifest, boxes: pd.DataFrame, seen: Mapping[str, _Seen], assessed: Sequence[str]
+) -> pd.DataFrame:
     """Detections where the readers looked for the finding and drew nothing near."""
+    keys = manifest.label_space.keys
     drawn = {key: part[CORNERS].to_numpy(dtype=np.float64) for key, part in boxes.groupby(["image_id", "finding"])}
     there = {Presence.BOXED.value, Presence.ABSENT.value}
-    looked = {key: manifest.images[f"presence_{key}"].isin(there).to_numpy() for key in keys}
+    looked = {key: manifest.images[f"presence_{key}"].isin(there).to_numpy() for key in assessed}
     made = []
     for place, image in enumerate(manifest.images["image_id"]):
         here = seen.get(image)
         if here is None:
             continue
-        for index, key in enumerate(keys):
+        for key in assessed:
+            index = keys.index(key)
             if not looked[key][place]:
                 continue
             own = here.findings == index

