@@ -37,7 +37,7 @@ demo: $(VENV)/base.stamp  ## read the bundled examples (or FILES="a.dcm b.png") 
 	@$(BIN)/boxray demo $(FILES)
 
 test: $(VENV)/dev.stamp  ## run the tests (under ten minutes on two cores; TESTS=serve: those of one room)
-	@$(BIN)/python -m pytest -m "not slow" $(addprefix tests/,$(TESTS))
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(addprefix tests/,$(TESTS))
 
 test-all: $(VENV)/dev.stamp  ## run all tests, the long ones too
 	@$(BIN)/python -m pytest $(addprefix tests/,$(TESTS))

@@ -56,7 +56,7 @@ def test_it_writes_the_folder_and_says_the_sentence_in_eighty_columns(run, tmp_p
     assert code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
     assert "In pointing the detector" in said
-    assert "compare.html" in told
+    assert "compare.html" in told.replace("\n", "")  # a long path is wrapped
     table = said[: said.index("In pointing")]
     assert "…" not in table
     assert "Grad-CAM" in table
