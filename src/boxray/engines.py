@@ -107,12 +107,29 @@ def _openvino_name(output: Any) -> str:
     return declared if declared in output.get_names() else str(output.get_any_name())
 
 
-class _OpenVino:
-    # Its binding makes something of its own at a process's first call while it holds the GIL: two threads that call
-    # at once lock each other up for good (seen with 2026.4, one time in three). So the first call is made alone.
-    _first_call = Lock()
-    _called = False
+class FirstCall:
+    """OpenVINO's first call of a process is made alone; later ones wait for nobody.
 
+    Its binding makes something of its own at that call while it holds the GIL: two threads that call at once lock each
+    other up for good (seen with 2026.4, one time in three).
+    """
+
+    _lock = Lock()
+    _made = False
+
+    @classmethod
+    @contextmanager
+    def alone(cls) -> Iterator[None]:
+        """Around every call."""
+        if cls._made:
+            yield
+            return
+        with cls._lock:
+            yield
+            cls._made = True
+
+
+class _OpenVino:
     def __init__(self, graph: bytes, many: bool, precision: str | None) -> None:
         os.environ.setdefault("OPENVINO_TELEMETRY", "0")
         import openvino
@@ -140,18 +157,8 @@ class _OpenVino:
         finally:
             self._idle.put(request)
 
-    @classmethod
-    @contextmanager
-    def _alone_at_first(cls) -> Iterator[None]:
-        if cls._called:
-            yield
-            return
-        with cls._first_call:
-            yield
-            cls._called = True
-
     def run(self, inputs: FloatArray, only: Sequence[str] | None = None) -> Mapping[str, FloatArray]:
-        with self._request() as request, self._alone_at_first():
+        with self._request() as request, FirstCall.alone():
             try:
                 outputs = request.infer(inputs, share_inputs=True)
             except RuntimeError as error:

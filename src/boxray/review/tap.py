@@ -12,6 +12,7 @@ import numpy as np
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import ModelError
 from boxray.core.finite import require_finite
+from boxray.engines import FirstCall
 
 LAST_OF_BACKBONE: Final = "/model.9/cv2/act/Mul_output_0"
 """Tensor of the graph that a YOLOv8 backbone ends with, in every size of it."""
@@ -48,7 +49,8 @@ class TappedSession:
         request: Any = getattr(self._kept, "request", None)
         if request is None:
             request = self._kept.request = self._compiled.create_infer_request()
-        answer = request.infer(inputs, share_inputs=True)
-        output, features = (np.array(answer[place], dtype=np.float32) for place in range(2))
+        with FirstCall.alone():
+            answer = request.infer(inputs, share_inputs=True)
+            output, features = (np.array(answer[place], dtype=np.float32) for place in range(2))
         self._kept.features = require_finite("features", features[0].mean(axis=(1, 2)))
         return {"output": require_finite("output", output)}

@@ -7,21 +7,19 @@ behind the same guard, and tells what goes wrong in the same way.
 import asyncio
 import json
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Body, FastAPI, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
-from starlette.requests import ClientDisconnect
 
 from boxray.core.ahead import cores
 from boxray.serve.desk import KINDS, Desk
 from boxray.serve.downloads import Download
 from boxray.serve.problems import Problem
 from boxray.serve.rest.body import Receiving, received
-from boxray.serve.service import Answer, Service
+from boxray.serve.waiting import waited
 
 PREFIX: Final = "/desk/"
 
@@ -74,7 +72,7 @@ def _add_readings(app: FastAPI, desk: Desk, work: CapacityLimiter) -> None:
         """Read a case; at once where that was done already."""
         case = desk.case(case_id)
         if case.seen is None:
-            answer = await _waited(request, desk.service, desk.submit(case))
+            answer = await waited(request, desk.service, asyncio.wrap_future(desk.submit(case)))
             if answer.reading.code in _LATER:
                 raise Problem(answer.reading.code, answer.reading.reason, retry_after_s=desk.service.retry_after_s)
             await to_thread.run_sync(desk.keep, case, answer, limiter=work)
@@ -125,29 +123,6 @@ def _add_downloads(app: FastAPI, desk: Desk, work: CapacityLimiter) -> None:
         min_score: Annotated[float | None, Body(ge=0, le=1)] = None,
     ) -> Response:
         return await made(lambda: desk.table(cases, min_score))
-
-
-async def _waited(request: Request, service: Service, future: Future[Answer]) -> Answer:
-    """Wait for an answer, but not beyond the deadline and not for a page that has gone: then nobody reads it."""
-    done = asyncio.wrap_future(future)
-    gone = asyncio.create_task(_gone(request))
-    try:
-        either: set[asyncio.Future[Any]] = {done, gone}
-        finished, _ = await asyncio.wait(either, timeout=service.deadline_s, return_when=asyncio.FIRST_COMPLETED)
-        if done in finished:
-            return done.result()
-    finally:
-        gone.cancel()
-        if not done.done():
-            future.cancel()
-    if gone in finished:
-        raise ClientDisconnect
-    raise service.too_late()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 _LATER: Final = {"service.busy", "service.deadline", "service.draining", "service.out_of_memory"}

@@ -32,6 +32,7 @@ from boxray.serve.rest import openapi
 from boxray.serve.rest.body import Receiving, received
 from boxray.serve.rest.kept import Kept, Readings
 from boxray.serve.service import Service
+from boxray.serve.waiting import waited
 
 _SWEEP_S: Final = 20.0
 _STATUS_CODES: Final = {404: "request.not_found", 405: "request.method", 503: "service.busy"}
@@ -307,25 +308,11 @@ async def _made(
 ) -> list[Reading]:
     """Wait for all of them, but not beyond the deadline and not for a client that has gone: then they are dropped."""
     done = asyncio.gather(*(asyncio.wrap_future(future) for _, future in begun))
-    gone = asyncio.create_task(_gone(request))
     try:
-        either: set[asyncio.Future[Any]] = {done, gone}
-        finished, _ = await asyncio.wait(either, timeout=service.deadline_s, return_when=asyncio.FIRST_COMPLETED)
-        if done in finished:
-            return done.result()
+        return await waited(request, service, done)
     finally:
-        gone.cancel()
-        if not done.done():
-            done.cancel()
+        if not done.done() or done.cancelled():
             _drop(readings, begun)
-    if gone in finished:
-        raise ClientDisconnect
-    raise service.too_late()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _said(service: Service, reading: Reading, place: str) -> Response:
