@@ -18,6 +18,7 @@ from boxray.data.corrections import Kind
 from boxray.data.manifest import Manifest
 from boxray.detection.evaluate import match_finding
 from boxray.review import fields as names
+from boxray.review import opening
 from boxray.review.database import NoDatabaseError, database, find_mongod, set_hygiene, start
 from boxray.review.from_fiftyone import FiftyOneEdits
 from boxray.review.opening import open_review
@@ -120,6 +121,84 @@ def test_open_edit_pull_and_open_again_loses_nothing(running, tiny, tmp_path):
     assert FiftyOneEdits(running[1])(tiny).corrections == ()
     (batch,) = CorrectionLog.read(log).in_force
     assert batch.name == pulled.batch.name
+
+
+@pytest.mark.slow
+def test_what_has_not_changed_is_opened_again_without_being_touched_and_an_edit_stays(running, tiny, tmp_path):
+    review = opened(tiny, running, tmp_path / "log")
+    sample = review.dataset.match({names.IMAGE_ID: "made:0"}).first()
+    sample[names.ANNOTATION].detections[0].bounding_box = [0.1, 0.1, 0.2, 0.2]
+    sample.save()
+    before = content_of(review.dataset)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "_brought_up_to_date", lambda *_: pytest.fail("nothing has changed"))
+        again = opened(tiny, running, tmp_path / "log")
+    assert (again.name, again.unchanged, again.views) == (review.name, len(tiny.images), review.views)
+    assert content_of(review.dataset) == before
+    (edit,) = FiftyOneEdits(running[1])(tiny).corrections
+    assert edit.kind is Kind.CHANGED
+
+
+def content_of(dataset):
+    return list(dataset._sample_collection.find({}).sort("_id"))
+
+
+@pytest.mark.slow
+def test_a_reading_that_has_changed_renews_its_image_and_what_is_asked_of_models(running, tiny, tmp_path):
+    said = readings(tiny)
+    opened(tiny, running, tmp_path / "log", said=said)
+    said["made:2"] = replace(said["made:2"], detections=(), digest="another")
+    again = opened(tiny, running, tmp_path / "log", said=said)
+    assert (again.renewed, again.unchanged, again.answered) == (1, len(tiny.images) - 1, True)
+    sample = again.dataset.match({names.IMAGE_ID: "made:2"}).first()
+    assert sample[names.DETECTOR].detections == []
+    assert sample["missed_boxes"] == 1.0
+
+
+@pytest.mark.slow
+def test_a_presence_that_the_set_has_changed_is_seen_and_so_is_an_image_that_moved_to_another_split(
+    running, tiny, tmp_path
+):
+    opened(tiny, running, tmp_path / "log")
+    tiny.images.loc[tiny.images["image_id"] == "made:0", "presence_heart"] = "absent"
+    tiny.images.loc[tiny.images["image_id"] == "made:2", "split"] = "aside"
+    again = opened(tiny, running, tmp_path / "log")
+    assert again.renewed == 2
+    assert again.dataset.match({names.IMAGE_ID: "made:0"}).first()[f"{names.PRESENCE}heart"].label == "absent"
+    assert again.dataset.match({names.IMAGE_ID: "made:2"}).first()["split"] == "aside"
+    assert again.dataset.info["fingerprint"] == tiny.fingerprint
+
+
+@pytest.mark.slow
+def test_a_sample_that_was_deleted_in_fiftyone_comes_back_with_its_answers(running, tiny, tmp_path):
+    dataset = opened(tiny, running, tmp_path / "log").dataset
+    first = dataset.match({names.IMAGE_ID: "made:0"}).first()
+    ranked, alike = first[f"{names.AGREEMENT}fluid"].label, first[names.UNIQUENESS]
+    dataset.delete_samples([first.id])
+    again = opened(tiny, running, tmp_path / "log")
+    assert again.added == 1
+    back = dataset.match({names.IMAGE_ID: "made:0"}).first()
+    assert (back[f"{names.AGREEMENT}fluid"].label, back[names.UNIQUENESS]) == (ranked, alike)
+
+
+@pytest.mark.slow
+def test_a_field_that_was_deleted_in_fiftyone_is_made_again(running, tiny, tmp_path):
+    dataset = opened(tiny, running, tmp_path / "log").dataset
+    dataset.delete_sample_field(f"{names.SCORE}heart")
+    opened(tiny, running, tmp_path / "log")
+    assert dataset.has_field(f"{names.SCORE}heart")
+
+
+@pytest.mark.slow
+def test_a_sample_that_somebody_has_added_stays_and_disturbs_nothing(running, tiny, tmp_path):
+    import fiftyone as fo
+
+    dataset = opened(tiny, running, tmp_path / "log").dataset
+    dataset.add_sample(fo.Sample(filepath=str(tmp_path / "own.png")))
+    again = opened(tiny, running, tmp_path / "log")
+    assert (again.unchanged, again.gone) == (len(tiny.images), ())
+    assert dataset.count() == len(tiny.images) + 1
+    assert FiftyOneEdits(running[1])(tiny).corrections == ()
 
 
 @pytest.mark.slow
