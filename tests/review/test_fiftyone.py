@@ -4,6 +4,7 @@ import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,14 +17,16 @@ from boxray.core.reading import Detection
 from boxray.data.correction_log import CorrectionLog
 from boxray.data.corrections import Kind
 from boxray.data.manifest import Manifest
+from boxray.data.split import Split
 from boxray.detection.evaluate import match_finding
 from boxray.review import fields as names
 from boxray.review import opening
 from boxray.review.database import NoDatabaseError, database, find_mongod, set_hygiene, start
 from boxray.review.from_fiftyone import FiftyOneEdits
+from boxray.review.naming import name_start
 from boxray.review.opening import open_review
 from boxray.review.pull import pull
-from boxray.review.readings import GRID, Said, SmallMap
+from boxray.review.readings import GRID, Said, SmallMap, find_readings
 from built import SQUARE_XYXY, TWO, build_tiny_set
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
@@ -283,6 +286,40 @@ def test_the_evaluation_inside_is_that_of_the_command_line(running, tiny, tmp_pa
     assert inside["fluid"].ap50 == pytest.approx(average_precision(matches), abs=1e-12)
     assert inside["fluid"].images_with + inside["fluid"].images_without == len(images)
     assert inside["heart"].ap50 is None
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_on_real_films_the_evaluation_inside_finds_what_the_command_line_finds(running, tmp_path):
+    from boxray.review.evaluation import evaluate_inside
+
+    root = Path(__file__).parents[2]
+    whole_folder = root / "data/built/real"
+    kept = root / "runs/review" / name_start(whole_folder).strip("-") / "readings.jsonl"
+    if not (whole_folder / "manifest.json").is_file() or not kept.is_file():
+        pytest.skip("no built set with readings: boxray review open --data data/built/real --read")
+    whole = Manifest.load(whole_folder).part(Split.TEST)
+    said = find_readings([kept], whole, tmp_path / "notes.json")
+    part = whole.only(whole.images["image_id"].isin([image for image in said if said[image].status == "RESULT"]))
+    part = part.spread(400)
+    answers_of_models = said.only(part.images["image_id"])
+    review = opened(part, running, tmp_path / "log", said=answers_of_models)
+    detections = [said[image].detections for image in part.images["image_id"]]
+    space = part.label_space
+    n_judged = 0
+    for row in evaluate_inside(review.dataset, space):
+        matches, images = match_finding(part, detections, row.finding)
+        assert row.images_with + row.images_without == len(images)
+        assert row.images_with == (matches.n_boxes > 0).sum()
+        if row.key is None:
+            assert not matches.n_boxes.any()
+            continue
+        n_judged += 1
+        assert row.ap50 == pytest.approx(average_precision(matches), abs=1e-9)
+        hits, wrong, missed = (review.dataset.sum(f"{row.key}_{kind}") for kind in ("tp", "fp", "fn"))
+        assert (hits, wrong) == (matches.hits.sum(), (~matches.hits).sum())
+        assert missed == matches.n_boxes.sum() - matches.hits.sum()
+    assert n_judged >= 2
 
 
 @pytest.mark.slow
