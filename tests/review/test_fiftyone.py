@@ -151,7 +151,10 @@ def test_a_reading_that_has_changed_renews_its_image_and_what_is_asked_of_models
     said = readings(tiny)
     opened(tiny, running, tmp_path / "log", said=said)
     said["made:2"] = replace(said["made:2"], detections=(), digest="another")
-    again = opened(tiny, running, tmp_path / "log", said=said)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("boxray.review.views._plot", lambda *_: pytest.fail("the features are the same"))
+        patch.setattr("boxray.review.views._alike", lambda *_: pytest.fail("the pictures are the same"))
+        again = opened(tiny, running, tmp_path / "log", said=said)
     assert (again.renewed, again.unchanged, again.answered) == (1, len(tiny.images) - 1, True)
     sample = again.dataset.match({names.IMAGE_ID: "made:2"}).first()
     assert sample[names.DETECTOR].detections == []
