@@ -147,6 +147,19 @@ def content_of(dataset):
 
 
 @pytest.mark.slow
+def test_an_opening_that_was_cut_off_is_gone_through_again(running, tiny, tmp_path):
+    opened(tiny, running, tmp_path / "log")
+    said = readings(tiny)
+    said["made:2"] = replace(said["made:2"], digest="another")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("boxray.review.views.save_views", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            opened(tiny, running, tmp_path / "log", said=said)
+        patch.setattr("boxray.review.views.save_views", lambda *_: ["saved"])
+        assert opened(tiny, running, tmp_path / "log", said=said).views == ("saved",)
+
+
+@pytest.mark.slow
 def test_a_reading_that_has_changed_renews_its_image_and_what_is_asked_of_models(running, tiny, tmp_path):
     said = readings(tiny)
     opened(tiny, running, tmp_path / "log", said=said)
