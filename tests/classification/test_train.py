@@ -54,6 +54,22 @@ def test_a_run_that_was_cut_off_goes_on_to_the_very_same_weights(tiny: Manifest,
     ).read_bytes()
 
 
+def test_the_last_epochs_are_averaged_and_share_a_learning_rate(tiny: Manifest, tmp_path: Path) -> None:
+    run = train(tiny_recipe(tiny.folder, epochs=3, averaged_epochs=2), "tiny", runs=tmp_path)
+
+    last = [read_tensors(run.folder / f"epoch-{number}.safetensors") for number in (3, 4)]
+    averaged = read_tensors(run.folder / "classifier.safetensors")
+    assert sorted(path.name for path in run.folder.glob("epoch-*")) == ["epoch-3.safetensors", "epoch-4.safetensors"]
+    for key in ("head.weight", "features.0.1.running_mean"):
+        assert not torch.equal(last[0][key], last[1][key])
+        torch.testing.assert_close(averaged[key], (last[0][key] + last[1][key]) / 2)
+
+
+def test_more_epochs_to_average_than_there_are_is_an_error() -> None:
+    with pytest.raises(ValueError, match="all layers learn for 2 epochs only"):
+        tiny_recipe(Path("built"), epochs=2, averaged_epochs=3)
+
+
 def test_there_is_nothing_to_go_on_with_where_nothing_was_begun(tiny: Manifest, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="start without --resume"):
         train(tiny_recipe(tiny.folder), "tiny", resume=True, runs=tmp_path)

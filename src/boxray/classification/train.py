@@ -103,11 +103,12 @@ def train(
             loss = exclusive_loss if part.label_space.exclusive else masked_loss
         for epoch in epochs:
             mean = _one_epoch(classifier, epoch, taught, loss, recipe, progress)
-            _save_epoch(classifier, run.folder, epoch.number)
+            _save_epoch(classifier, run.folder, epoch.number, recipe.averaged_epochs)
             LOG.info("epoch %d: loss %.4f", epoch.number, mean)
     finally:
         squares.unlink(missing_ok=True)
-    write_tensors(classifier.state_dict(), run.folder / WEIGHTS)
+    state = _average_of_last(recipe.averaged_epochs, run.folder) or classifier.state_dict()
+    write_tensors(state, run.folder / WEIGHTS)
     positives = ((targets == 1) & (weights > 0)).sum(axis=0).tolist()
     trained = {
         "label_space": part.label_space.to_mapping(),
@@ -153,14 +154,15 @@ class _Epoch:
 
 def _epochs_to_run(classifier: PooledClassifier, recipe: ClassificationRecipe, folder: Path) -> Iterator[_Epoch]:
     """The epochs after the last checkpoint, which is loaded: first the head's, then those of all layers."""
-    done = max((int(path.stem.split("-")[1]) for path in folder.glob("epoch-*.safetensors")), default=0)
+    done = max((_epoch_of(path) for path in folder.glob("epoch-*.safetensors")), default=0)
     if done:
-        classifier.load_state_dict(read_tensors(folder / f"epoch-{done}.safetensors"))
+        classifier.load_state_dict(read_tensors(folder / _checkpoint(done)))
     for number in range(done + 1, recipe.head_epochs + recipe.epochs + 1):
         if number <= recipe.head_epochs:
             yield _Epoch(number, recipe.head_lr, only_head=True)
         else:
-            share = (number - recipe.head_epochs - 1) / recipe.epochs
+            falling = min(number - recipe.head_epochs - 1, recipe.epochs - recipe.averaged_epochs)
+            share = falling / recipe.epochs
             yield _Epoch(number, recipe.lr * 0.5 * (1 + np.cos(np.pi * share)), only_head=False)
 
 
@@ -212,7 +214,25 @@ def _one_epoch(
     return total / max(1, len(order) // recipe.batch)
 
 
-def _save_epoch(classifier: PooledClassifier, folder: Path, epoch: int) -> None:
-    write_tensors(classifier.state_dict(), folder / f"epoch-{epoch}.safetensors")
-    if epoch > 1:
-        (folder / f"epoch-{epoch - 1}.safetensors").unlink(missing_ok=True)
+def _save_epoch(classifier: PooledClassifier, folder: Path, epoch: int, kept: int) -> None:
+    write_tensors(classifier.state_dict(), folder / _checkpoint(epoch))
+    (folder / _checkpoint(epoch - kept)).unlink(missing_ok=True)
+
+
+def _checkpoint(epoch: int) -> str:
+    return f"epoch-{epoch}.safetensors"
+
+
+def _average_of_last(n: int, folder: Path) -> dict[str, torch.Tensor]:
+    """The mean of the last `n` checkpoints, batch statistics too; counters are the last one's. Empty: there is none."""
+    checkpoints = sorted(folder.glob("epoch-*.safetensors"), key=_epoch_of)[-n:]
+    states = [read_tensors(path) for path in checkpoints]
+    return {
+        key: torch.stack([state[key] for state in states]).mean(dim=0) if value.is_floating_point() else value
+        for state in states[-1:]
+        for key, value in state.items()
+    }
+
+
+def _epoch_of(checkpoint: Path) -> int:
+    return int(checkpoint.stem.split("-")[1])
