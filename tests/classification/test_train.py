@@ -23,6 +23,7 @@ from boxray.core.radiograph import Radiograph  # noqa: E402
 from boxray.data.manifest import Manifest  # noqa: E402
 from boxray.data.split import Split  # noqa: E402
 from boxray.runs.recipe import load_recipe, recipe_path  # noqa: E402
+from boxray.runs.step import Step  # noqa: E402
 from boxray.tensors import read_tensors, write_tensors  # noqa: E402
 
 
@@ -55,7 +56,8 @@ def test_a_run_that_was_cut_off_goes_on_to_the_very_same_weights(tiny: Manifest,
 
 
 def test_the_last_epochs_are_averaged_and_share_a_learning_rate(tiny: Manifest, tmp_path: Path) -> None:
-    run = train(tiny_recipe(tiny.folder, epochs=3, averaged_epochs=2), "tiny", runs=tmp_path)
+    told: list[Step] = []
+    run = train(tiny_recipe(tiny.folder, epochs=3, averaged_epochs=2), "tiny", runs=tmp_path, tell=told.append)
 
     last = [read_tensors(run.folder / f"epoch-{number}.safetensors") for number in (3, 4)]
     averaged = read_tensors(run.folder / "classifier.safetensors")
@@ -63,6 +65,8 @@ def test_the_last_epochs_are_averaged_and_share_a_learning_rate(tiny: Manifest, 
     for key in ("head.weight", "features.0.1.running_mean"):
         assert not torch.equal(last[0][key], last[1][key])
         torch.testing.assert_close(averaged[key], (last[0][key] + last[1][key]) / 2)
+    assert [step.epoch for step in told if step.ends_epoch] == [1, 2, 3, 4]
+    assert (run.folder / "epochs.csv").read_text().splitlines()[-1] == f"4,{told[-1].losses['loss']:.6g}"
 
 
 def test_more_epochs_to_average_than_there_are_is_an_error() -> None:

@@ -88,5 +88,7 @@ class ClassificationRecipe(StrictModel):
     @model_validator(mode="after")
     def _average_epochs_of_all_layers(self) -> ClassificationRecipe:
         if self.averaged_epochs > max(1, self.epochs):
-            raise ValueError(f"averaged_epochs={self.averaged_epochs}, but all layers learn for {self.epochs} epochs only")
+            raise ValueError(
+                f"averaged_epochs={self.averaged_epochs}, but all layers learn for {self.epochs} epochs only"
+            )
         return self

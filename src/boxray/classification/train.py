@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from torch import nn
 
 from boxray.classification.backbones import PooledClassifier, build_classifier, load_start
 from boxray.classification.change import draw_change
+from boxray.classification.checkpoints import average_of_last, load_last_epoch, save_epoch
 from boxray.classification.folder import build_from_folder
 from boxray.classification.load import WEIGHTS
 from boxray.classification.loss import exclusive_loss, masked_loss, positive_balance
@@ -30,10 +30,8 @@ from boxray.data.draw import draw_at_most
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.runs.run import Run, latest_run, start_run
+from boxray.runs.step import Step, Tell, kept_in, tell_nobody
 from boxray.tensors import read_tensors, write_tensors
-
-LOG = logging.getLogger(__name__)
-
 
 SQUARES = "squares.npy"
 """Lies in the run folder while it trains."""
@@ -59,7 +57,7 @@ def train(
     resume: bool = False,
     runs: Path = Path("runs"),
     threads: int | None = None,
-    progress: Callable[[int], None] = lambda _images: None,
+    tell: Tell = tell_nobody,
 ) -> Run:
     """Run both stages and leave `classifier.safetensors` in the run folder.
 
@@ -71,7 +69,7 @@ def train(
         resume: Go on with the newest run of this recipe on this data.
         runs: Where run folders lie.
         threads: Of the processor; None means all cores.
-        progress: Called with the number of images shown since the last call.
+        tell: Called after every batch.
 
     Raises:
         DataError: If no finding has both a positive and a negative in the training part.
@@ -102,12 +100,11 @@ def train(
             taught = Taught(prepare(part, recipe, squares), targets, weights)
             loss = exclusive_loss if part.label_space.exclusive else masked_loss
         for epoch in epochs:
-            mean = _one_epoch(classifier, epoch, taught, loss, recipe, progress)
-            _save_epoch(classifier, run.folder, epoch.number, recipe.averaged_epochs)
-            LOG.info("epoch %d: loss %.4f", epoch.number, mean)
+            _one_epoch(classifier, epoch, taught, loss, recipe, kept_in(run.folder, tell))
+            save_epoch(classifier, run.folder, epoch.number, kept=recipe.averaged_epochs)
     finally:
         squares.unlink(missing_ok=True)
-    state = _average_of_last(recipe.averaged_epochs, run.folder) or classifier.state_dict()
+    state = average_of_last(recipe.averaged_epochs, run.folder) or classifier.state_dict()
     write_tensors(state, run.folder / WEIGHTS)
     positives = ((targets == 1) & (weights > 0)).sum(axis=0).tolist()
     trained = {
@@ -154,9 +151,7 @@ class _Epoch:
 
 def _epochs_to_run(classifier: PooledClassifier, recipe: ClassificationRecipe, folder: Path) -> Iterator[_Epoch]:
     """The epochs after the last checkpoint, which is loaded: first the head's, then those of all layers."""
-    done = max((_epoch_of(path) for path in folder.glob("epoch-*.safetensors")), default=0)
-    if done:
-        classifier.load_state_dict(read_tensors(folder / _checkpoint(done)))
+    done = load_last_epoch(classifier, folder)
     for number in range(done + 1, recipe.head_epochs + recipe.epochs + 1):
         if number <= recipe.head_epochs:
             yield _Epoch(number, recipe.head_lr, only_head=True)
@@ -186,8 +181,8 @@ def _one_epoch(
     taught: Taught,
     loss_of: Loss,
     recipe: ClassificationRecipe,
-    progress: Callable[[int], None],
-) -> float:
+    tell: Tell,
+) -> None:
     # A fresh optimizer and seed an epoch: a run that was cut off and goes on ends with the very same weights.
     rng = np.random.default_rng([recipe.seed, epoch.number])
     torch.manual_seed(int(rng.integers(2**31)))
@@ -195,9 +190,9 @@ def _one_epoch(
     optimizer = torch.optim.AdamW(learning, lr=epoch.lr, weight_decay=recipe.weight_decay)
     balance = torch.from_numpy(positive_balance(taught.targets, taught.weights).astype(np.float32)).to(recipe.device)
     order = rng.permutation(len(taught.squares))
+    batches = [order[start : start + recipe.batch] for start in range(0, len(order) - recipe.batch + 1, recipe.batch)]
     total = 0.0
-    for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
-        chosen = order[start : start + recipe.batch]
+    for number, chosen in enumerate(batches, start=1):
         squares = np.stack([draw_change(rng, recipe).apply(taught.squares[index]) for index in chosen])
         pixels = torch.from_numpy(network_input(squares)).to(recipe.device)  # (B, 3, S, S)
         pixels = pixels.contiguous(memory_format=torch.channels_last)  # on a CPU half as fast again
@@ -210,29 +205,4 @@ def _one_epoch(
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         total += loss.item()
-        progress(len(chosen))
-    return total / max(1, len(order) // recipe.batch)
-
-
-def _save_epoch(classifier: PooledClassifier, folder: Path, epoch: int, kept: int) -> None:
-    write_tensors(classifier.state_dict(), folder / _checkpoint(epoch))
-    (folder / _checkpoint(epoch - kept)).unlink(missing_ok=True)
-
-
-def _checkpoint(epoch: int) -> str:
-    return f"epoch-{epoch}.safetensors"
-
-
-def _average_of_last(n: int, folder: Path) -> dict[str, torch.Tensor]:
-    """The mean of the last `n` checkpoints, batch statistics too; counters are the last one's. Empty: there is none."""
-    checkpoints = sorted(folder.glob("epoch-*.safetensors"), key=_epoch_of)[-n:]
-    states = [read_tensors(path) for path in checkpoints]
-    return {
-        key: torch.stack([state[key] for state in states]).mean(dim=0) if value.is_floating_point() else value
-        for state in states[-1:]
-        for key, value in state.items()
-    }
-
-
-def _epoch_of(checkpoint: Path) -> int:
-    return int(checkpoint.stem.split("-")[1])
+        tell(Step(epoch.number, recipe.head_epochs + recipe.epochs, number, len(batches), {"loss": total / number}))
