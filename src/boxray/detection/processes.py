@@ -36,8 +36,7 @@ def run_together(
     """
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     port = _free_port()
-    processes: list[BaseProcess] = []
-    pipes: list[Connection] = []
+    at_work: dict[Connection, BaseProcess] = {}
     try:
         for rank in range(world_size):
             ours, theirs = context.Pipe(duplex=False)
@@ -45,13 +44,12 @@ def run_together(
             process = context.Process(target=_rank_main, args=told)
             process.start()
             theirs.close()
-            processes.append(process)
-            pipes.append(ours)
-        _hear_out(dict(zip(pipes, processes, strict=True)), tell)
+            at_work[ours] = process
+        _hear_out(dict(at_work), tell)
     finally:
-        for process in processes:
-            process.kill()
-            process.join()
+        for child in at_work.values():
+            child.kill()
+            child.join()
 
 
 def _hear_out(at_work: dict[Connection, BaseProcess], tell: Callable[[Any], None]) -> None:
