@@ -18,7 +18,7 @@ from boxray.classification.evaluate import evaluate  # noqa: E402
 from boxray.classification.recipe import ClassificationRecipe  # noqa: E402
 from boxray.classification.release import release  # noqa: E402
 from boxray.classification.train import train  # noqa: E402
-from boxray.core.errors import ModelError, RecipeError  # noqa: E402
+from boxray.core.errors import DataError, ModelError, RecipeError  # noqa: E402
 from boxray.core.radiograph import Radiograph  # noqa: E402
 from boxray.data.manifest import Manifest  # noqa: E402
 from boxray.data.split import Split  # noqa: E402
@@ -67,6 +67,13 @@ def test_the_last_epochs_are_averaged_and_share_a_learning_rate(tiny: Manifest, 
         torch.testing.assert_close(averaged[key], (last[0][key] + last[1][key]) / 2)
     assert [step.epoch for step in told if step.ends_epoch] == [1, 2, 3, 4]
     assert (run.folder / "epochs.csv").read_text().splitlines()[-1] == f"4,{told[-1].losses['loss']:.6g}"
+
+
+def test_start_weights_that_are_not_there_are_said_before_a_run_is_begun(tiny: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'absent.safetensors' are not there; set start=null"):
+        train(tiny_recipe(tiny.folder, start=tmp_path / "absent.safetensors"), "tiny", runs=tmp_path)
+
+    assert not (tmp_path / "classification").exists()
 
 
 def test_more_epochs_to_average_than_there_are_is_an_error() -> None:

@@ -293,6 +293,23 @@ def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     assert not heart.assessed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["yolov5n", "yolov9t", "yolo11n", "yolo12n"])
+def test_other_detectors_with_the_same_head_are_trained_and_released_too(
+    architecture: str, tiny: Manifest, tmp_path: Path
+) -> None:
+    folder = train(recipe(tiny.folder, 64, architecture=architecture), "tiny", runs=tmp_path).folder
+    card = release(folder, architecture, "0.0.1", tmp_path / "weights", fewest_boxes=3)
+    film = Radiograph(np.random.default_rng(0).random((80, 64), dtype=np.float32))
+
+    graph = YoloDetector.load(card)
+    tensors = load_torch_detector(card.with_suffix(".safetensors"), tmp_path / "state")
+    ours, theirs = (raw_outputs(each, [film])[0] for each in (graph, tensors))
+
+    assert ours.shape == (4 + 2, 64 + 16 + 4), "a place and two findings for each cell of the three grids of 64 px"
+    assert ours == pytest.approx(theirs, abs=2e-3)
+
+
 def test_a_run_that_is_not_released_is_judged_without_operating_points(
     run: Path, tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

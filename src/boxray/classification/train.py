@@ -29,6 +29,7 @@ from boxray.core.frames import Letterbox
 from boxray.data.draw import draw_at_most
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.runs.recipe import require_start
 from boxray.runs.run import Run, latest_run, start_run
 from boxray.runs.step import Step, Tell, kept_in, tell_nobody
 from boxray.tensors import read_tensors, write_tensors
@@ -72,10 +73,12 @@ def train(
         tell: Called after every batch.
 
     Raises:
-        DataError: If no finding has both a positive and a negative in the training part.
+        DataError: If no finding has both a positive and a negative in the training part, or the start weights are not
+            there.
         ModelError: If the loss is not finite, or start weights do not fit.
         RecipeError: If there is nothing to resume, or pictures are to be mirrored that have sides.
     """
+    require_start(recipe.start)
     if recipe.image_folder is not None:
         build_from_folder(recipe.image_folder, recipe.data)
     manifest = Manifest.load(recipe.data)

@@ -13,6 +13,7 @@ from boxray.detection.processes import run_together
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.ultralytics_engine import STAGE_STATE, said_plainly, tame_ultralytics, train_stage
 from boxray.detection.weighting import boxed_findings, draw_images
+from boxray.runs.recipe import require_start
 from boxray.runs.run import Run, latest_run, start_run
 from boxray.runs.step import Tell, kept_in, tell_nobody
 from boxray.tensors import read_tensors, write_tensors
@@ -42,8 +43,7 @@ def train(
     """
     manifest = Manifest.load(recipe.data)
     fingerprint = manifest.fingerprint
-    if recipe.start is not None and not recipe.start.is_file():
-        raise DataError(f"start weights {recipe.start.name!r} are not there; set start=null to train from nothing")
+    require_start(recipe.start)
     whole = draw_images(manifest.part(Split.TRAIN), recipe)
     part = hide_findings(whole, recipe.hide, recipe.seed)
     if part.boxes.empty:
