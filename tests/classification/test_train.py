@@ -70,7 +70,7 @@ def test_the_last_epochs_are_averaged_and_share_a_learning_rate(tiny: Manifest, 
 
 
 def test_start_weights_that_are_not_there_are_said_before_a_run_is_begun(tiny: Manifest, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'absent.safetensors' are not there; set start=null"):
+    with pytest.raises(DataError, match="are not there; set start=null"):
         train(tiny_recipe(tiny.folder, start=tmp_path / "absent.safetensors"), "tiny", runs=tmp_path)
 
     assert not (tmp_path / "classification").exists()
