@@ -140,8 +140,7 @@ def test_no_word_of_a_patient_is_logged_or_kept(
     url: str, service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bring(url, film(1), film(2, NumberOfFrames="7"))
-    caplog.set_level(logging.DEBUG, logger="boxray")
-    caplog.set_level(logging.DEBUG, logger="dicomweb_client")
+    caplog.set_level(logging.INFO)  # as with --verbose
 
     watch(url, service, tmp_path).one_round()
 
