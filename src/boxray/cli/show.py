@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -58,6 +60,14 @@ def training_bar() -> Iterator[Tell]:
 def steps(progress: Progress) -> Callable[..., None]:
     """What moves the bar of `progress_bar` on by one, or by the number that it is called with."""
     return lambda number=1: progress.advance(TaskID(0), number)
+
+
+def written(path: Path) -> str:
+    """A path as text that any file takes: a byte of a name that is no UTF-8 stands as a backslash, x and two digits.
+
+    Python keeps such bytes as half characters, which neither JSON nor HTML can hold.
+    """
+    return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
 
 def line_of(reading: Reading, label_space: LabelSpace) -> str:
