@@ -1,6 +1,6 @@
 /** The page Read: files in, a worklist, the film with its tables, downloads. */
 
-const SIDE_FROM_PX = 900, STORE = 'boxray';
+const SIDE_FROM_PX = 900, NARROW_PX = 760, STORE = 'boxray';
 
 class Room {
   /** @param {HTMLElement} root  @param {Object} setup from `boxray/serve/viewer/__init__.py`  @param {Words} words
@@ -245,6 +245,7 @@ class Room {
     this.result.hidden = false;  // so that the canvas has its size
     this.film.begin(row.picture);
     this.render();
+    if (window.innerWidth <= NARROW_PX) this.status.scrollIntoView();  // there the film lies below all that stands before it
   }
 
   async open(row) {
