@@ -7,6 +7,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -82,7 +83,12 @@ class Client:
         if answer.status_code != 202:
             return _reading(answer)
         reading_id = answer.json()["id"]
-        reading = _reading(self._asked_again(ends_at, {202}, "GET", f"v1/readings/{reading_id}"))
+        try:
+            reading = _reading(self._asked_again(ends_at, {202}, "GET", f"v1/readings/{reading_id}"))
+        except ServiceError as error:
+            if error.status == httpx.codes.ACCEPTED:
+                self.forget(reading_id)  # nobody will ask for it: while it waits, it need not be made
+            raise
         name = {} if isinstance(source, bytes) else {"file": str(source)}
         return {**reading, **name, "id": reading_id}
 
@@ -93,7 +99,7 @@ class Client:
             ServiceError: If the reading is no result, or not kept any more.
         """
         asked = {} if finding is None else {"finding": finding}
-        return self._picture(f"v1/readings/{reading_id}/overlay.png", asked)
+        return self._fetched(f"v1/readings/{reading_id}/overlay.png", asked)
 
     def saliency_map(self, reading_id: str, finding: str) -> bytes:
         """The film under the map of one finding, as PNG.
@@ -101,17 +107,45 @@ class Client:
         Raises:
             ServiceError: As for `overlay`.
         """
-        return self._picture(f"v1/readings/{reading_id}/maps/{finding}.png", {})
+        return self._fetched(f"v1/readings/{reading_id}/maps/{finding}.png")
+
+    def structured_report(self, reading_id: str) -> bytes:
+        """The reading as a DICOM structured report that refers to the radiograph.
+
+        Raises:
+            ServiceError: As for `overlay`; ``request.not_found`` also where the radiograph was no DICOM file with its
+                UIDs, or the service has no `pacs` extra.
+        """
+        return self._fetched(f"v1/readings/{reading_id}/sr.dcm")
+
+    def presentation_state(self, reading_id: str) -> bytes:
+        """The boxes as a DICOM presentation state that a viewer lays over the radiograph.
+
+        Raises:
+            ServiceError: As for `structured_report`.
+        """
+        return self._fetched(f"v1/readings/{reading_id}/gsps.dcm")
+
+    def table(self, reading_ids: Sequence[str]) -> bytes:
+        """Readings of a batch as one CSV table, refused and failed ones too, in this order; at most 1,000.
+
+        Raises:
+            ServiceError: If one of them is not kept any more.
+        """
+        return _content(self._http.post("v1/tables", json={"ids": list(reading_ids)}))
 
     def forget(self, reading_id: str) -> None:
-        """Have the service forget a reading; nothing happens if it has already."""
-        self._http.delete(f"v1/readings/{reading_id}")
+        """Have the service forget a reading; nothing happens if it has already.
 
-    def _picture(self, path: str, asked: dict[str, str]) -> bytes:
-        answer = self._http.get(path, params=asked)
-        if answer.status_code != httpx.codes.OK:
+        Raises:
+            ServiceError: If it may not, such as without its token: then the reading is still there.
+        """
+        answer = self._http.delete(f"v1/readings/{reading_id}")
+        if answer.status_code not in (httpx.codes.NO_CONTENT, httpx.codes.NOT_FOUND):
             raise _error(answer)
-        return answer.content
+
+    def _fetched(self, path: str, asked: dict[str, str] | None = None) -> bytes:
+        return _content(self._http.get(path, params=asked))
 
     def _asked_again(self, ends_at: float, later: set[int], method: str, path: str, **request: Any) -> httpx.Response:
         """Ask until the status is none of `later`, at the pace that the service asks for, or the time is over."""
@@ -134,6 +168,12 @@ class Client:
         self._http.close()
 
 
+def _content(answer: httpx.Response) -> bytes:
+    if answer.status_code != httpx.codes.OK:
+        raise _error(answer)
+    return answer.content
+
+
 def _reading(answer: httpx.Response) -> dict[str, Any]:
     if answer.status_code == httpx.codes.OK:
         return dict(answer.json())
@@ -145,6 +185,12 @@ def _reading(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _error(answer: httpx.Response) -> ServiceError:
+    if answer.status_code == httpx.codes.ACCEPTED:
+        return ServiceError(
+            answer.status_code,
+            "request.not_ready",
+            "the time is over and it is still being read; allow more by timeout_s",
+        )
     try:
         said = answer.json()
         return ServiceError(answer.status_code, said["code"], said["detail"])
