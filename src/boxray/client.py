@@ -7,6 +7,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -98,7 +99,7 @@ class Client:
             ServiceError: If the reading is no result, or not kept any more.
         """
         asked = {} if finding is None else {"finding": finding}
-        return self._picture(f"v1/readings/{reading_id}/overlay.png", asked)
+        return self._fetched(f"v1/readings/{reading_id}/overlay.png", asked)
 
     def saliency_map(self, reading_id: str, finding: str) -> bytes:
         """The film under the map of one finding, as PNG.
@@ -106,7 +107,32 @@ class Client:
         Raises:
             ServiceError: As for `overlay`.
         """
-        return self._picture(f"v1/readings/{reading_id}/maps/{finding}.png", {})
+        return self._fetched(f"v1/readings/{reading_id}/maps/{finding}.png")
+
+    def structured_report(self, reading_id: str) -> bytes:
+        """The reading as a DICOM structured report that refers to the radiograph.
+
+        Raises:
+            ServiceError: As for `overlay`; ``request.not_found`` also where the radiograph was no DICOM file with its
+                UIDs, or the service has no `pacs` extra.
+        """
+        return self._fetched(f"v1/readings/{reading_id}/sr.dcm")
+
+    def presentation_state(self, reading_id: str) -> bytes:
+        """The boxes as a DICOM presentation state that a viewer lays over the radiograph.
+
+        Raises:
+            ServiceError: As for `structured_report`.
+        """
+        return self._fetched(f"v1/readings/{reading_id}/gsps.dcm")
+
+    def table(self, reading_ids: Sequence[str]) -> bytes:
+        """Readings of a batch as one CSV table, refused and failed ones too, in this order; at most 1,000.
+
+        Raises:
+            ServiceError: If one of them is not kept any more.
+        """
+        return _content(self._http.post("v1/tables", json={"ids": list(reading_ids)}))
 
     def forget(self, reading_id: str) -> None:
         """Have the service forget a reading; nothing happens if it has already.
@@ -118,11 +144,8 @@ class Client:
         if answer.status_code not in (httpx.codes.NO_CONTENT, httpx.codes.NOT_FOUND):
             raise _error(answer)
 
-    def _picture(self, path: str, asked: dict[str, str]) -> bytes:
-        answer = self._http.get(path, params=asked)
-        if answer.status_code != httpx.codes.OK:
-            raise _error(answer)
-        return answer.content
+    def _fetched(self, path: str, asked: dict[str, str] | None = None) -> bytes:
+        return _content(self._http.get(path, params=asked))
 
     def _asked_again(self, ends_at: float, later: set[int], method: str, path: str, **request: Any) -> httpx.Response:
         """Ask until the status is none of `later`, at the pace that the service asks for, or the time is over."""
@@ -143,6 +166,12 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._http.close()
+
+
+def _content(answer: httpx.Response) -> bytes:
+    if answer.status_code != httpx.codes.OK:
+        raise _error(answer)
+    return answer.content
 
 
 def _reading(answer: httpx.Response) -> dict[str, Any]:

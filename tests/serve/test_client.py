@@ -1,18 +1,26 @@
 """The client against a real door: what it returns is the published reading, and it waits when it is told to."""
 
+import csv
+import io
+
 import cv2
+import httpx
 import jsonschema
 import numpy as np
+import pydicom
 import pytest
 
 from boxray.client import Client, ServiceError
 from boxray.core.bench import bench_folder
 from boxray.core.errors import InputError
+from boxray.core.reading import DISCLAIMER
+from boxray.imaging.read import read_radiograph
 from boxray.localization.reader import released_reader
 from boxray.serve.guard import Guard
 from boxray.serve.rest.app import build_rest
 from boxray.serve.rest.kept import Readings
 from boxray.serve.service import Capacity, Service
+from serve.reading_room import a_chest_png
 from serve.rest_room import FILM, Room, asked_in_a_thread, eventually
 from serve.test_rest import SCHEMA, TOKEN
 
@@ -54,6 +62,54 @@ def test_it_fetches_pictures_and_has_them_forgotten(client):
         assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR) is not None
     with pytest.raises(ServiceError, match=r"404 request\.not_found"):
         client.overlay(reading["id"])
+
+
+def test_it_fetches_a_table_of_a_batch_with_the_refused_ones_in_the_order_that_was_asked_for(room, client):
+    def refuse_letters(data):
+        if data == b"letter":
+            raise InputError("image.colour", "coloured")
+        return FILM
+
+    room.service._decode = refuse_letters
+    with httpx.Client(base_url=client._http.base_url, trust_env=False) as door:
+        refused = door.post("v1/readings", files=[("file", ("letter.txt", b"letter"))]).json()["readings"][0]["id"]
+    ids = [client.read(b"pixels")["id"], refused]
+
+    table = client.table(ids)
+    other_way = client.table(ids[::-1])
+
+    rows = list(csv.DictReader(io.StringIO(table.decode("utf-8-sig"))))
+    assert [row["file"] for row in rows] == ["upload"] * 8 + ["letter.txt"]
+    assert rows[-1]["code"] == "image.colour"
+    assert {row["disclaimer"] for row in rows} == {DISCLAIMER}
+    assert next(csv.DictReader(io.StringIO(other_way.decode("utf-8-sig"))))["file"] == "letter.txt"
+
+
+def test_a_table_leaves_nothing_out_unsaid(room, client):
+    reading_id = client.read(b"pixels")["id"]
+    room.classifier.may_go_on.clear()
+    waiting = room.readings.begin(b"pixels", "b", None)[0]
+
+    with pytest.raises(ServiceError, match=r"409 request\.not_ready: 1 of 2"):
+        client.table([reading_id, waiting])
+    with pytest.raises(ServiceError, match=r"404 request\.not_found"):
+        client.table([reading_id, "gone"])
+    with pytest.raises(ServiceError, match=r"400 request\.malformed"):
+        client.table([])
+
+
+def test_objects_for_an_archive_are_dicom_files_and_there_are_none_of_a_picture():
+    pytest.importorskip("highdicom", reason="highdicom is not installed (it is in the extra [pacs])")
+    data = (bench_folder("data/examples") / "effusion.dcm").read_bytes()
+    with Room(read_radiograph).served() as door, Client(str(door.base_url)) as client:
+        reading_id = client.read(data)["id"]
+        objects = [client.structured_report(reading_id), client.presentation_state(reading_id)]
+        of_no_dicom = client.read(a_chest_png())["id"]
+        with pytest.raises(ServiceError, match=r"404 request\.not_found"):
+            client.structured_report(of_no_dicom)
+
+    modalities = [pydicom.dcmread(io.BytesIO(each)).Modality for each in objects]
+    assert modalities == ["SR", "PR"]
 
 
 def test_a_refusal_is_a_reading_and_no_exception(room, client):

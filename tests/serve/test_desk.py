@@ -1,15 +1,18 @@
 import csv
 import io
 import json
+import threading
 import zipfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 from boxray.core.boxes import Box
-from boxray.core.errors import Outcome
+from boxray.core.errors import InputError, Outcome
 from boxray.core.reading import Detection, ModelIdentity, Reading
+from boxray.localization.reader import Reader
 from boxray.serve.desk import Desk, at_threshold, suspicion
 from boxray.serve.packing import unpacked_pixels
 from boxray.serve.problems import Problem
@@ -108,11 +111,69 @@ def test_what_the_browser_draws_has_every_value_of_the_radiograph(desk):
     case = a_read_case(desk)
     grey = cv2.imdecode(np.frombuffer(CHEST, np.uint8), cv2.IMREAD_UNCHANGED)
 
-    pixels = unpacked_pixels(case.shown.pixels, (256, 256))
+    pixels = unpacked_pixels(case.shown.pixels)
 
     assert (np.round(pixels * 255) == grey).all()
     assert case.shown.map_findings == tuple(key for key in KEYS if key != "covid")
     assert case.shown.full == 4.0
+
+
+def test_the_film_of_a_case_that_is_opened_is_there_before_the_models_have_spoken():
+    class Waits(Reader):
+        """Its models wait until somebody has seen the film."""
+
+        def _read(self, *question):
+            assert seen.wait(30)
+            return super()._read(*question)
+
+    seen, fixed = threading.Event(), fixed_reader()
+    desk = Desk(Service(Waits(fixed.detector, fixed.classifier)))
+    case = a_case(desk)
+
+    opening = desk.open(case)
+    film, was_answered = opening.film.result(30), opening.answer.done()
+    seen.set()
+    desk.keep(case, opening.answer.result(30), film)
+
+    assert not was_answered
+    assert unpacked_pixels(film).shape == (256, 256)
+    assert case.shown.pixels is film
+
+
+@pytest.mark.parametrize("refused", [b"Dear colleague", CHEST])
+def test_what_is_refused_has_no_film_to_open(refused):
+    class NothingPasses:
+        def require(self, rad):
+            raise InputError("scope.not_chest", "a hand")
+
+    desk = Desk(Service(replace(fixed_reader(), gate=NothingPasses())))
+
+    opening = desk.open(a_case(desk, refused))
+
+    assert opening.film.result(30) is None
+    assert opening.answer.result(30).reading.status is Outcome.REFUSED
+
+
+def test_who_leaves_before_a_case_is_opened_takes_it_out_of_the_line():
+    begun, begin = threading.Semaphore(0), threading.Event()
+
+    def decode(data):
+        begun.release()
+        begin.wait(30)
+        raise InputError("image.colour", "coloured")
+
+    desk = Desk(Service(fixed_reader(), decode=decode))
+    for _ in range(2):  # both threads are busy
+        desk.open(a_case(desk))
+        begun.acquire()
+
+    opening = desk.open(a_case(desk))
+    opening.film.cancel()
+    n_waiting = desk.service.gauges["boxray_waiting"]
+    begin.set()
+
+    assert opening.answer.cancelled()
+    assert n_waiting == 0
 
 
 def test_a_case_says_all_that_the_page_needs_to_move_the_threshold_alone(desk):
@@ -211,11 +272,9 @@ def test_a_service_that_takes_nothing_new_says_so_and_calls_it_no_refusal_of_the
 @pytest.mark.parametrize("min_score", [None, 0.01, 0.5, 0.9])
 def test_what_was_read_once_says_at_every_threshold_what_a_reading_at_it_says(desk, min_score):
     case = a_read_case(desk)
-    answer = desk.service.read(CHEST, "chest.png", 0.0)
-
     here = at_threshold(case.seen, min_score)
 
-    there = desk.service.rethreshold(answer, min_score).reading
+    there = desk.service.read(CHEST, "chest.png", min_score).reading
     assert here.to_json()["detections"] == there.to_json()["detections"]
     assert [(row.finding, row.case) for row in here.agreement] == [(row.finding, row.case) for row in there.agreement]
     measures = [(row.iou or 0, row.energy_inside or 0) for row in here.agreement]

@@ -1,4 +1,5 @@
 import json
+import struct
 import zlib
 
 import httpx
@@ -32,8 +33,41 @@ def test_a_file_is_taken_read_once_and_its_pixels_and_maps_are_given(door, serve
 
     assert said[0] == said[1]
     assert served.n_reads() == n_reads + 1
-    assert unpacked_pixels(pixels, (256, 256)).shape == (256, 256)
+    assert unpacked_pixels(pixels).shape == (256, 256)
     assert len(maps) == 2 * 7 * said[0]["map_wh"][0] * said[0]["map_wh"][1]
+
+
+def parts_of(data):
+    parts = []
+    while data:
+        n_head, n_body = struct.unpack_from("<2I", data)
+        parts.append((json.loads(data[8 : 8 + n_head]), data[8 + n_head : 8 + n_head + n_body]))
+        data = data[8 + n_head + n_body :]
+    return parts
+
+
+def test_who_opens_a_case_is_given_its_film_and_then_what_was_read(door, served):
+    (case,) = taken(door)
+    n_reads = served.n_reads()
+
+    film, read = parts_of(door.post(f"cases/{case['id']}/opening").content)
+    (again,) = parts_of(door.post(f"cases/{case['id']}/opening").content)
+
+    assert film[0] == {"film": True}
+    assert film[1] == door.get(f"cases/{case['id']}/pixels").content
+    assert read[0] == {"said": door.post(f"cases/{case['id']}/reading").json()}
+    assert read[1] == door.get(f"cases/{case['id']}/maps").content
+    assert again == read
+    assert served.n_reads() == n_reads + 1
+
+
+def test_a_refused_file_that_is_opened_says_so_and_has_no_film(door):
+    (case,) = taken(door, b"Dear colleague")
+
+    (read,) = parts_of(door.post(f"cases/{case['id']}/opening").content)
+
+    assert read[0]["said"]["reading"]["code"] == "input.not_supported"
+    assert read[1] == b""
 
 
 def test_what_is_saved_is_an_attachment_with_a_name_of_ours(door):
@@ -84,6 +118,7 @@ def test_annotations_without_end_are_refused(door):
     ("method", "path"),
     [
         ("POST", "cases/none/reading"),
+        ("POST", "cases/none/opening"),
         ("GET", "cases/none/pixels"),
         ("GET", "cases/none/files/reading"),
         ("PUT", "cases/none/annotations"),

@@ -53,6 +53,7 @@ def test_it_is_openapi_3_1_and_names_every_address_of_the_door(described):
     assert described["openapi"].startswith("3.1.")
     assert {name for name, _ in operations(described)} == {
         "post /v1/readings",
+        "post /v1/tables",
         "get /v1/readings/{reading_id}",
         "delete /v1/readings/{reading_id}",
         "get /v1/readings/{reading_id}/overlay.png",
@@ -65,7 +66,7 @@ def test_it_is_openapi_3_1_and_names_every_address_of_the_door(described):
         "get /health/ready",
         "get /metrics",
     }
-    assert len({operation["operationId"] for _, operation in operations(described)}) == 12
+    assert len({operation["operationId"] for _, operation in operations(described)}) == 13
 
 
 def test_every_reference_leads_somewhere(described):

@@ -129,6 +129,74 @@ def test_the_pixels_in_the_browser_are_the_radiographs_16_bit_values(page):
     assert there == (GREY.astype(int) * 257).ravel().tolist()
 
 
+ROOM = "document.querySelector('.bx-room').parentElement.boxray"
+
+
+def hold_what_is_read(page, instead="each"):
+    """What follows the film comes when a test calls `goOn`, changed if it likes."""
+    page.evaluate(f"""() => {{
+      const {{door}} = {ROOM}, parts = door.parts.bind(door);
+      door.parts = async function* (...question) {{
+        for await (const each of parts(...question)) {{
+          if (!each.head.film) await new Promise((resolve) => {{ window.goOn = resolve; }});
+          yield each.head.film ? each : {instead};
+        }}
+      }};
+    }}""")
+
+
+def test_the_film_is_seen_before_the_models_have_spoken_and_says_that_it_is_not_read_yet(page):
+    hold_what_is_read(page)
+    upload(page, "chest.png", CHEST)
+    page.wait_for_selector("canvas[data-painted]")
+    page.wait_for_function("window.goOn !== undefined")
+    page.keyboard.press("+")
+    for key in "bdah":  # nothing can be said of boxes yet
+        page.keyboard.press(key)
+    one_film(page)
+    shade, captions = shade_at(page, 0.5, 0.2), page.inner_text(".bx-captions")
+    controls = page.locator(".bx-marking button >> visible=true").count()
+    tables, heard = page.locator(".bx-tables table").count(), page.get_attribute(".bx-canvas", "aria-label")
+    page.evaluate("window.goOn()")
+    page.wait_for_selector("table.bx-findings")
+
+    assert shade[0] > 0
+    assert "no boxes yet" in captions
+    assert "no boxes yet" in heard
+    assert (controls, tables) == (0, 0)
+    assert "no boxes yet" not in page.inner_text(".bx-room")
+    assert len(box_rows(page)) == 2
+    assert state_of(page, "view.zoom") == pytest.approx(1.4)  # what hands have done stays
+    assert state_of(page, "finding") == "effusion"
+    assert annotations(page) == []
+    assert page.faults == []
+
+
+def test_a_film_of_which_the_models_then_fail_is_taken_away_and_the_reason_is_said(page):
+    problem = "{head: {problem: {code: 'model.not_finite', detail: 'a score is no number', retry_after: null}}}"
+    hold_what_is_read(page, problem)
+    upload(page, "chest.png", CHEST)
+    page.wait_for_selector("canvas[data-painted]")
+    page.wait_for_function("window.goOn !== undefined")
+    page.evaluate("window.goOn()")
+    page.wait_for_selector(".bx-refusal")
+
+    assert "model.not_finite" in page.inner_text(".bx-refusal")
+    assert page.locator(".bx-canvas >> visible=true").count() == 0
+    assert page.evaluate(f"{ROOM}.list.rows[0].picture") is None
+
+
+def test_a_row_that_is_chosen_while_it_is_read_opens_when_it_is(page):
+    hold_what_is_read(page)
+    upload(page, "one.png", CHEST)
+    page.wait_for_function("window.goOn !== undefined")
+    page.click(".bx-row")
+    page.evaluate("window.goOn()")
+    page.wait_for_selector("table.bx-findings")
+
+    assert "one.png" in page.inner_text(".bx-file")
+
+
 def test_a_key_shows_the_film_as_it_is_and_invert_exchanges_its_shades(page):
     open_chest(page)
     page.select_option("[data-set=layout]", "map")

@@ -10,7 +10,7 @@ from boxray.core.errors import InputError, ModelError, Outcome
 from boxray.core.findings import Finding, LabelSpace
 from boxray.core.protocols import Classified, FixedClassifier, FixedDetector
 from boxray.core.radiograph import Radiograph
-from boxray.core.reading import Case, Detection, ModelIdentity, SaliencyMap
+from boxray.core.reading import Detection, ModelIdentity, SaliencyMap
 from boxray.localization.reader import Reader
 from boxray.serve.service import Service
 
@@ -62,10 +62,6 @@ class CornerClassifier:
 
 def a_service(detector=None, decode=lambda data: RAD) -> Service:
     return Service(Reader(detector or CountingDetector(), CornerClassifier()), decode=decode)
-
-
-def agreement_on(answer, finding):
-    return next(agreement for agreement in answer.reading.agreement if agreement.finding == finding)
 
 
 def test_an_answer_holds_the_radiograph_and_its_reading():
@@ -126,70 +122,28 @@ def test_the_log_calls_the_same_bytes_by_the_same_opaque_id_in_one_process_only(
     assert here.opaque_id(b"bytes") != there.opaque_id(b"bytes")
 
 
-def test_another_threshold_runs_no_model():
-    detector = CountingDetector()
+def test_somebody_is_told_of_a_radiograph_once_it_may_be_read_and_before_the_models_see_it():
+    detector, told = CountingDetector(), []
     service = a_service(detector)
-    answer = service.read(b"bytes", "a.png", 0.05)
 
-    fewer = service.rethreshold(answer, 0.15)
+    answer = service.submit(b"bytes", "a.png", admitted=lambda rad: told.append((rad, detector.n_runs))).result(30)
 
-    assert [det.score for det in fewer.reading.detections] == [0.8, 0.2]
-    assert detector.n_runs == 1
-
-
-def test_a_lower_threshold_brings_the_boxes_back():
-    service = a_service()
-    answer = service.read(b"bytes", "a.png", 0.05)
-
-    assert service.rethreshold(answer, 0.95).reading.detections == ()
-    assert service.rethreshold(answer, 0.05).reading.detections == answer.reading.detections
+    assert told == [(RAD, 0)]
+    assert answer.reading.status is Outcome.RESULT
 
 
-def test_without_a_threshold_each_finding_has_its_stored_one():
-    service = a_service()
-    answer = service.rethreshold(service.read(b"bytes", "a.png", 0.05), None)
+def test_nobody_is_told_of_a_radiograph_that_the_scope_gate_refuses():
+    class NothingPasses:
+        def require(self, rad):
+            raise InputError("scope.not_chest", "a hand")
 
-    assert [(det.finding, det.score) for det in answer.reading.detections] == [("effusion", 0.8), ("nodule", 0.1)]
+    told = []
+    service = Service(Reader(CountingDetector(), None, gate=NothingPasses()), decode=lambda data: RAD)
 
+    answer = service.submit(b"bytes", "a.png", admitted=told.append).result(30)
 
-def test_agreement_follows_the_boxes_that_are_shown():
-    service = a_service()
-    answer = service.read(b"bytes", "a.png", 0.05)
-
-    only_best, both, none = (agreement_on(service.rethreshold(answer, at), "effusion") for at in (0.5, 0.1, 0.95))
-
-    assert (only_best.case, only_best.pointing_hit, only_best.energy_inside) == (Case.BOTH, False, 0.0)
-    assert both.pointing_hit
-    assert both.energy_inside == pytest.approx(1.0)
-    assert none.case is Case.MAP_ONLY
-
-
-def test_the_reading_states_the_threshold_that_was_used():
-    service = a_service()
-    answer = service.read(b"bytes", "a.png", 0.05)
-
-    assert service.rethreshold(answer, 0.4).reading.models["detector"].thresholds["nodule"] == 0.4
-    assert dict(service.rethreshold(answer, None).reading.models["detector"].thresholds) == {"effusion": 0.5}
-
-
-def test_another_threshold_changes_nothing_else():
-    service = a_service()
-    answer = service.read(b"bytes", "a.png", 0.05)
-
-    before, after = answer.reading.to_json(), service.rethreshold(answer, 0.3).reading.to_json()
-
-    for key in ("file", "status", "scores", "not_assessed", "width", "height", "notes"):
-        assert after[key] == before[key]
-
-
-def test_a_refused_answer_stays_as_it_is():
-    def decode(data):
-        raise InputError("image.colour", "coloured")
-
-    service = a_service(decode=decode)
-    answer = service.read(b"bytes", "a.png")
-
-    assert service.rethreshold(answer, 0.5) is answer
+    assert (answer.reading.status, answer.reading.code) == (Outcome.REFUSED, "scope.not_chest")
+    assert told == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +152,7 @@ def test_a_refused_answer_stays_as_it_is():
 def test_either_model_may_be_missing(reader):
     service = Service(reader, decode=lambda data: RAD)
 
-    answer = service.rethreshold(service.read(b"bytes", "a.png", 0.05), 0.5)
+    answer = service.read(b"bytes", "a.png", 0.05)
 
     assert answer.reading.status is Outcome.RESULT
     assert len(answer.reading.models) == 1

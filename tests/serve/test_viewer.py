@@ -84,9 +84,7 @@ def test_the_values_in_the_browser_are_the_radiographs_16_bit_values(blank):
     grey = np.random.default_rng(0).integers(0, 65536, (37, 53)).astype(np.uint16)
     packed = packed_pixels((grey / np.float32(65535)).astype(np.float32))
 
-    there = blank.evaluate(
-        "async (bytes) => [...await boxray.unpackedPixels(new Uint8Array(bytes).buffer, 53, 37)]", list(packed)
-    )
+    there = blank.evaluate("(bytes) => [...boxray.unpackedPixels(new Uint8Array(bytes).buffer).pixels]", list(packed))
 
     assert there == grey.ravel().tolist()
 

@@ -21,6 +21,7 @@ from rich.progress import (
 from boxray.core.errors import Outcome
 from boxray.core.findings import LabelSpace
 from boxray.core.reading import Reading
+from boxray.runs.step import Step, Tell
 
 PEOPLE = Console(stderr=True)
 
@@ -38,6 +39,22 @@ def progress_bar(what: str, total: int | None) -> Iterator[Progress]:
     with Progress(*columns, console=PEOPLE, transient=True, disable=not PEOPLE.is_terminal) as progress:
         progress.add_task(what, total=total)
         yield progress
+
+
+@contextmanager
+def training_bar() -> Iterator[Tell]:
+    """A bar of the epoch on stderr, and a line when it ends; where stderr is no terminal the lines alone."""
+    with progress_bar("preparing", None) as progress:
+
+        def tell(step: Step) -> None:
+            said = f"epoch {step.epoch} of {step.epochs}: " + ", ".join(
+                f"{name} {loss:.4g}" for name, loss in step.losses.items()
+            )
+            progress.update(TaskID(0), description=said, completed=step.batch, total=step.batches)
+            if step.ends_epoch:
+                PEOPLE.print(said, highlight=False)
+
+        yield tell
 
 
 def steps(progress: Progress) -> Callable[..., None]:

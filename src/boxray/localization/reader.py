@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -120,11 +120,27 @@ class Reader:
         """How many should read at once: one more than lanes, as one waits for its file to be decoded."""
         return self.lanes + 1
 
-    def read_radiograph(self, rad: Radiograph, name: str, *, min_score: float | None = None) -> Reading:
-        """The same for a radiograph that is decoded already."""
+    def read_radiograph(
+        self,
+        rad: Radiograph,
+        name: str,
+        *,
+        min_score: float | None = None,
+        admitted: Callable[[Radiograph], None] | None = None,
+    ) -> Reading:
+        """The same for a radiograph that is decoded already.
+
+        Args:
+            rad: In its own frame.
+            name: As for `read`.
+            min_score: As for `read`.
+            admitted: Called with it once the gate has let it through, before the models see it; they wait meanwhile.
+        """
         try:
             if self.gate is not None:
                 self.gate.require(rad)
+            if admitted is not None:
+                admitted(rad)
             return self._read(rad, name, min_score)
         except InputError as error:
             return Reading.not_answered(name, error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from math import isnan
@@ -144,10 +145,8 @@ def table_row(cells: Sequence[str], *, kind: str = "") -> str:
 def table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
     """A table of rows made by `table_row`; caption and heads are HTML."""
     named = "".join(f'<th scope="col">{word}</th>' for word in head)
-    return (
-        f'<div class="wide"><table><caption>{caption}</caption><thead><tr>{named}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    inner = f"<caption>{caption}</caption><thead><tr>{named}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return _wide(caption, f"<table>{inner}</table>")
 
 
 def heat_table(caption: str, corner: str, names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
@@ -168,10 +167,14 @@ def heat_table(caption: str, corner: str, names: Sequence[str], counts: Sequence
             for n in row
         )
         rows.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}<td class="quiet">{sum(row)}</td></tr>')
-    return (
-        f'<div class="wide"><table class="heat"><caption>{caption}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    inner = f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return _wide(caption, f'<table class="heat">{inner}</table>')
+
+
+def _wide(caption: str, inner: str) -> str:
+    """What is wider than a small screen moves under a finger or, once it has the focus, under the arrow keys."""
+    named = re.sub("<[^>]*>", "", caption).replace('"', "&quot;")
+    return f'<div class="wide" tabindex="0" role="group" aria-label="{named}">{inner}</div>'
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:

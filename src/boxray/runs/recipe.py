@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from boxray.core.bench import bench_folder
-from boxray.core.errors import RecipeError
+from boxray.core.errors import DataError, RecipeError
 
 
 class StrictModel(BaseModel):
@@ -179,3 +179,13 @@ def _numbered(near: str, key: str) -> str:
     """The nearest key with the number of the item in which the unknown one was found."""
     numbers = (part for part in key.split(".") if part.isdigit())
     return ".".join(next(numbers, part) if part == "*" else part for part in near.split("."))
+
+
+def require_start(start: Path | None) -> None:
+    """Say before a run folder is made that the weights to start from are missing.
+
+    Raises:
+        DataError: If they are not there.
+    """
+    if start is not None and not start.is_file():
+        raise DataError(f"start weights {start.name!r} are not there; set start=null to train from nothing")

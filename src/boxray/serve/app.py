@@ -251,5 +251,5 @@ body.dark, body.dark .gradio-container { background: #111; color: #ececec; }
   .bx-banner { font-size: 13px; padding: 6px 14px; }
   #pages .tab-container button { padding: 6px 7px; font-size: 14px; }
 }
-#source a { color: #8fb7d9; }
+#source a { color: #8fb7d9; padding: 0; }
 """

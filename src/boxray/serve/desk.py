@@ -6,15 +6,16 @@ browser once; moving the threshold there asks nobody.
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from boxray.core.boxes import Box
 from boxray.core.edits import edits_from_json
 from boxray.core.errors import DataError, InputError, ModelError, Outcome
+from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Agreement, Detection, Reading
 from boxray.data.archive import Limits, unpacked
 from boxray.imaging.draw import film_of
@@ -54,6 +55,16 @@ _ZIP: Final = b"PK\x03\x04"
 _EMPTY_ZIP: Final = b"PK\x05\x06"
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A case that is being read while somebody waits to see it: its film comes before what the models say."""
+
+    film: Future[bytes | None]
+    """The packed pixels once the scope gate has let it through; None where the answer is that there is no film. Who
+    cancels it cancels the reading, unless the models have begun."""
+    answer: Future[Answer]
+
+
 class Desk:
     """What the page can ask for. May be used from several threads.
 
@@ -67,6 +78,7 @@ class Desk:
         self.service = service
         self.examples = tuple(examples)
         self.cases = cases or Cases()
+        self._packing = ThreadPoolExecutor(1, "boxray-film")
 
     def take(self, desk: str, name: str, data: bytes) -> list[dict[str, Any]]:
         """Put a file on a desk, or every file of a zip file: id, name and size of each. Nothing is read yet.
@@ -112,8 +124,31 @@ class Desk:
         """
         return self.service.submit(case.data, case.name, EVERYTHING)
 
-    def keep(self, case: Case, answer: Answer) -> None:
-        """Keep what was read, and what is drawn of it."""
+    def open(self, case: Case) -> Opening:
+        """Join the service's line for somebody who looks at this very case; `keep` what comes.
+
+        Raises:
+            ModelError: ``service.busy`` or ``service.draining``.
+        """
+        film: Future[bytes | None] = Future()
+
+        def pack(rad: Radiograph) -> None:
+            if film.set_running_or_notify_cancel():  # from here on it is packed, whoever leaves
+                self._packing.submit(_pack, film, rad)
+
+        answer = self.service.submit(case.data, case.name, EVERYTHING, admitted=pack)
+        film.add_done_callback(lambda done: done.cancelled() and answer.cancel())
+        answer.add_done_callback(lambda _: _there_is_none(film))
+        return Opening(film, answer)
+
+    def keep(self, case: Case, answer: Answer, film: bytes | None = None) -> None:
+        """Keep what was read, and what is drawn of it.
+
+        Args:
+            case: What was read.
+            answer: What came.
+            film: Its pixels where they are packed already.
+        """
         reading = answer.reading
         if answer.radiograph is None or reading.status is not Outcome.RESULT:
             case.seen = Seen(reading, {})
@@ -130,7 +165,7 @@ class Desk:
         self.cases.show(
             case,
             Shown(
-                packed_pixels(answer.radiograph.pixels),
+                film or packed_pixels(answer.radiograph.pixels),
                 packed_maps(maps, full),
                 tuple(each.finding for each in maps),
                 (maps[0].values.shape[1], maps[0].values.shape[0]) if maps else (0, 0),
@@ -242,6 +277,19 @@ class Desk:
 
     def _put(self, desk: str, name: str, data: bytes) -> dict[str, Any]:
         return {"id": self.cases.add(desk, name, data), "name": name, "bytes": len(data)}
+
+
+def _pack(film: Future[bytes | None], rad: Radiograph) -> None:
+    try:
+        film.set_result(packed_pixels(rad.pixels))
+    except BaseException as error:  # noqa: BLE001 - such as MemoryError; it is the asker's
+        film.set_exception(error)
+
+
+def _there_is_none(film: Future[bytes | None]) -> None:
+    """The answer is there: a film that nobody packs does not come any more."""
+    if not (film.running() or film.done()) and film.set_running_or_notify_cancel():
+        film.set_result(None)
 
 
 def at_threshold(seen: Seen, min_score: float | None) -> Reading:

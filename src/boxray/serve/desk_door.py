@@ -6,19 +6,22 @@ behind the same guard, and tells what goes wrong in the same way.
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Final
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Body, FastAPI, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import Field
 
 from boxray.core.ahead import cores
-from boxray.serve.desk import KINDS, Desk
+from boxray.serve.cases import Case
+from boxray.serve.desk import KINDS, Desk, Opening
 from boxray.serve.downloads import Download
+from boxray.serve.packing import part
 from boxray.serve.problems import Problem
 from boxray.serve.rest.body import Receiving, received
+from boxray.serve.service import Answer
 from boxray.serve.waiting import waited
 
 PREFIX: Final = "/desk/"
@@ -72,11 +75,46 @@ def _add_readings(app: FastAPI, desk: Desk, work: CapacityLimiter) -> None:
         """Read a case; at once where that was done already."""
         case = desk.case(case_id)
         if case.seen is None:
-            answer = await waited(request, desk.service, asyncio.wrap_future(desk.submit(case)))
-            if answer.reading.code in _LATER:
-                raise Problem(answer.reading.code, answer.reading.reason, retry_after_s=desk.service.retry_after_s)
-            await to_thread.run_sync(desk.keep, case, answer, limiter=work)
+            await keep(case, await waited(request, desk.service, asyncio.wrap_future(desk.submit(case))))
         return JSONResponse(desk.said(case))
+
+    @app.post(f"{PREFIX}cases/{{case_id}}/opening", include_in_schema=False)
+    async def open_(request: Request, case_id: CaseId) -> Response:
+        """Read a case for somebody who waits to see it: parts (`boxray.serve.packing.part`), as they are there.
+
+        The film, head ``{"film": true}``, where the scope gate let it through; then what was read, head
+        ``{"said": …}``, with the maps; or, where that fails after the film was sent, head ``{"problem": …}``. A case
+        that was read already has no film here: it is told at once, and its pixels can be asked for.
+        """
+        case = desk.case(case_id)
+        if case.seen is not None:
+            return Response(read_part(case), media_type=_BYTES)
+        opening = desk.open(case)
+        film = await waited(request, desk.service, asyncio.wrap_future(opening.film))
+        if film is None:
+            await keep(case, await asyncio.wrap_future(opening.answer))
+            return Response(read_part(case), media_type=_BYTES)
+        return StreamingResponse(parts(case, film, opening), media_type=_BYTES)
+
+    async def parts(case: Case, film: bytes, opening: Opening) -> AsyncIterator[bytes]:
+        yield part({"film": True}, film)
+        try:
+            async with asyncio.timeout(desk.service.deadline_s):
+                answer = await asyncio.wrap_future(opening.answer)
+            await keep(case, answer, film)
+        except (Problem, TimeoutError) as error:
+            problem = error if isinstance(error, Problem) else Problem("service.deadline")
+            yield part({"problem": json.loads(problem.body) | {"retry_after": problem.retry_after_s}})
+        else:
+            yield read_part(case)
+
+    async def keep(case: Case, answer: Answer, film: bytes | None = None) -> None:
+        if answer.reading.code in _LATER:
+            raise Problem(answer.reading.code, answer.reading.reason, retry_after_s=desk.service.retry_after_s)
+        await to_thread.run_sync(desk.keep, case, answer, film, limiter=work)
+
+    def read_part(case: Case) -> bytes:
+        return part({"said": desk.said(case)}, case.shown.maps if case.shown else b"")
 
     @app.get(f"{PREFIX}cases/{{case_id}}/pixels", include_in_schema=False)
     async def pixels(case_id: CaseId) -> Response:

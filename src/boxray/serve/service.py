@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from threading import BoundedSemaphore
 from time import monotonic
@@ -24,13 +24,12 @@ from typing import Final, Protocol
 
 from boxray.core.errors import InputError, ModelError, Outcome
 from boxray.core.findings import LabelSpace
-from boxray.core.protocols import Classified, FixedDetector
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import ModelIdentity, Reading
 from boxray.engines import EngineName
 from boxray.imaging.children import decoding_children
 from boxray.imaging.read import read_radiograph
-from boxray.localization.reader import Reader, released_reader
+from boxray.localization.reader import released_reader
 from boxray.serve.faults import place_of
 from boxray.serve.line import Line
 from boxray.serve.metrics import Metrics
@@ -38,6 +37,10 @@ from boxray.serve.metrics import Metrics
 _LOG: Final = logging.getLogger("boxray.serve")
 _FAULTS_IN_A_ROW: Final = 3
 """From so many on the service calls itself not ready: something other than the files is broken."""
+
+
+Admitted = Callable[[Radiograph], None]
+"""Told of a radiograph that may be read, before the models see it."""
 
 
 class ReadsRadiographs(Protocol):
@@ -51,7 +54,9 @@ class ReadsRadiographs(Protocol):
     def models(self) -> Mapping[str, ModelIdentity]: ...
     @property
     def not_assessed(self) -> Mapping[str, tuple[str, ...]]: ...
-    def read_radiograph(self, rad: Radiograph, name: str, *, min_score: float | None = None) -> Reading: ...
+    def read_radiograph(
+        self, rad: Radiograph, name: str, *, min_score: float | None = None, admitted: Admitted | None = None
+    ) -> Reading: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class _Request:
     data: bytes
     name: str
     min_score: float | None
+    admitted: Admitted | None = None
     asked_at: float = field(default_factory=monotonic)
 
 
@@ -168,7 +174,9 @@ class Service:
         with self._turning_away():
             self._line.require_room()
 
-    def submit(self, data: bytes, name: str, min_score: float | None = None) -> Future[Answer]:
+    def submit(
+        self, data: bytes, name: str, min_score: float | None = None, *, admitted: Admitted | None = None
+    ) -> Future[Answer]:
         """Join the line. The answer says what went wrong; the future raises nothing but its cancellation.
 
         Cancel the future when nobody waits any more: then the models never see the radiograph, unless they do already.
@@ -177,12 +185,14 @@ class Service:
             data: A DICOM file, or a PNG or JPEG picture, told apart by content.
             name: As the caller calls it. It stands in the reading and nowhere else: not in the log.
             min_score: One threshold for all boxes; None: the stored operating points.
+            admitted: Called with the radiograph as soon as it is decoded and the scope gate has let it through, and
+                before the answer; never for what is refused. The models wait for it, so it should only pass it on.
 
         Raises:
             ModelError: ``service.busy`` or ``service.draining``; nothing was taken.
         """
         with self._turning_away():
-            return self._line.join(partial(self._answer, _Request(data, name, min_score)), len(data))
+            return self._line.join(partial(self._answer, _Request(data, name, min_score, admitted)), len(data))
 
     def read(self, data: bytes, name: str, min_score: float | None = None) -> Answer:
         """Join the line and wait for the answer; never raises, also where there is no room.
@@ -213,29 +223,6 @@ class Service:
     def wait_until_idle(self, timeout_s: float) -> bool:
         """Whether all that had joined was answered within that time."""
         return self._line.wait_until_empty(timeout_s)
-
-    def rethreshold(self, answer: Answer, min_score: float | None) -> Answer:
-        """The same answer with fewer boxes; no model runs.
-
-        Args:
-            answer: A result that was read with a `min_score` below all that will be asked for here.
-            min_score: What a box has to reach now; None: the stored operating point of its finding, and
-                any score where none is stored.
-
-        Returns:
-            Boxes that reach it, and the agreement of these boxes with the maps, found by the very code
-            that finds it in a first reading: fakes repeat what the models have said.
-        """
-        rad, reading = answer.radiograph, answer.reading
-        if rad is None or reading.status is not Outcome.RESULT:
-            return answer
-        detector, classifier = None, None
-        if "detector" in reading.models:
-            detector = _repeated_detector(reading, self.label_space, min_score)
-        if "classifier" in reading.models:
-            classifier = _RepeatedClassifier(self.label_space, reading)
-        again = Reader(detector, classifier).read_radiograph(rad, reading.file)
-        return replace(answer, reading=replace(again, notes=reading.notes))  # whether the scope was checked stays said
 
     def opaque_id(self, data: bytes) -> str:
         """What the log calls a file: the same for the same bytes, of no use without the key."""
@@ -282,7 +269,10 @@ class Service:
                 if not future.set_running_or_notify_cancel():  # from here on it cannot be cancelled
                     return Answer(rad, Reading.not_answered(request.name, ModelError("nobody waits any more")))
                 reader = self._rush if self._line.n_in_the_house > 1 else self._reader
-                return Answer(rad, reader.read_radiograph(rad, request.name, min_score=request.min_score))
+                reading = reader.read_radiograph(
+                    rad, request.name, min_score=request.min_score, admitted=request.admitted
+                )
+                return Answer(rad, reading)
         except (InputError, ModelError) as error:
             return Answer(rad, Reading.not_answered(request.name, error))
         except MemoryError as error:
@@ -310,35 +300,3 @@ def released_service(engine: EngineName = "openvino", *, detector: str | None = 
 
 def _decoder(lanes: int) -> Callable[[bytes], Radiograph]:
     return read_radiograph if lanes == 1 else partial(read_radiograph, children=decoding_children())
-
-
-def _repeated_detector(reading: Reading, label_space: LabelSpace, min_score: float | None) -> FixedDetector:
-    identity = reading.models["detector"]
-    if min_score is not None:
-        identity = replace(identity, thresholds=dict.fromkeys(label_space.keys, min_score))
-    kept = tuple(det for det in reading.detections if det.score >= identity.thresholds.get(det.finding, 0.0))
-    return FixedDetector(label_space, kept, _assessed(reading, "detector", label_space), identity)
-
-
-@dataclass(frozen=True, slots=True)
-class _RepeatedClassifier:
-    """Says of any radiograph what was said in one reading."""
-
-    label_space: LabelSpace
-    reading: Reading
-
-    @property
-    def assessed(self) -> tuple[str, ...]:
-        return _assessed(self.reading, "classifier", self.label_space)
-
-    @property
-    def identity(self) -> ModelIdentity:
-        return self.reading.models["classifier"]
-
-    def classify(self, rad: Radiograph) -> Classified:  # noqa: ARG002 - the protocol's signature
-        return Classified(self.reading.scores, self.reading.maps, self.reading.lungs)
-
-
-def _assessed(reading: Reading, role: str, label_space: LabelSpace) -> tuple[str, ...]:
-    silent = reading.not_assessed.get(role, ())
-    return tuple(key for key in label_space.keys if key not in silent)

@@ -20,7 +20,8 @@ PAGES_STYLE: Final = """
 #pages .bx-page :is(.quiet, .quiet *, dt, thead th) { color: var(--quiet); }
 .bx-page .caution { background: var(--caution); border-left: 5px solid #ffc400; padding: 8px 12px; }
 .bx-page .verdict { background: var(--soft); border-left: 5px solid var(--accent); padding: 8px 14px; }
-.bx-page .wide { overflow-x: auto; }
+.bx-page .wide { overflow-x: auto; } .bx-page .wide:focus-visible { outline: 3px solid #8fb7d9; }
+.bx-page td .quiet { white-space: nowrap; }
 .bx-page table { border-collapse: collapse; margin: 12px 0; font-size: 14px; font-variant-numeric: tabular-nums; }
 .bx-page caption { text-align: left; font-weight: 600; padding: 4px 0; }
 .bx-page :is(th, td) { text-align: left; padding: 6px 14px 6px 0; border: 0; border-bottom: 1px solid var(--line);

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, Final, Protocol
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi import Body, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import Field
 from pydicom import Dataset
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -25,7 +26,7 @@ from boxray.imaging.draw import encode_png
 from boxray.localization.overlay import map_of, map_panel, overlay_on_film, with_footer
 from boxray.localization.page import source_url
 from boxray.serve import metrics
-from boxray.serve.downloads import Download, presentation_file, report_file
+from boxray.serve.downloads import Download, presentation_file, report_file, table_file
 from boxray.serve.guard import POLICY_OF_DATA
 from boxray.serve.problems import Problem
 from boxray.serve.rest import openapi
@@ -43,6 +44,10 @@ MinScore = Annotated[
 ]
 ReadingId = Annotated[str, Path(max_length=64, description="From the header Location of the answer to POST.")]
 FindingKey = Annotated[str, Path(max_length=64, description="A key of /v1/model.")]
+Ids = Annotated[
+    list[Annotated[str, Field(max_length=64)]],
+    Body(embed=True, min_length=1, max_length=1000, description="Of readings, in the order that the table shall have."),
+]
 Shown = Annotated[
     str | None, Query(max_length=64, description="Whose map stands beside the boxes; a key of /v1/model.")
 ]
@@ -190,6 +195,20 @@ def _add_readings(app: FastAPI, service: Service, readings: Readings) -> None:
         if upload.is_form:
             return JSONResponse({"readings": waiting}, 202)
         return JSONResponse(waiting[0], 202, {"location": _place(request, ids[0]), "retry-after": "1"})
+
+    @app.post("/v1/tables", tags=["readings"], **openapi.POST_TABLES)
+    async def table(ids: Ids) -> Response:
+        """All readings of a batch as one CSV table, in the order of their ids: a row per radiograph and finding.
+
+        A reading that is none has one row, with its code and reason. Nothing is left out unsaid: an id that is not kept
+        any more, or that is still being read, is a problem.
+        """
+        made = [_find(readings, each) for each in ids]
+        if None in made:
+            raise Problem("request.not_ready", f"{made.count(None)} of {len(made)} are still being read")
+        kept = [each.reading for each in made if each is not None]
+        file = await to_thread.run_sync(lambda: table_file(kept, service.label_space), limiter=drawing)
+        return Response(file.data, media_type=file.media_type)
 
     @app.get("/v1/readings/{reading_id}", tags=["readings"], **openapi.GET_READING)
     async def reading(request: Request, reading_id: ReadingId) -> Response:

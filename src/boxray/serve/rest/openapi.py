@@ -62,6 +62,11 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "live": {"status": "live"},
     "ready": {"status": "ready"},
     "metrics": "boxray_waiting 0\n",
+    "ids": {"ids": [_ID]},
+    "table": (
+        "file,status,code,reason,finding,detector_says,boxes,best_box_score,…\r\n"
+        "upload,RESULT,,,effusion,boxed,1,0.8300,…\r\n"
+    ),
 }
 
 
@@ -78,6 +83,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas = said.setdefault("components", {}).setdefault("schemas", {})
         schemas.clear()  # FastAPI's own forms of errors are never sent
         schemas |= {"Reading": _reading_schema(), "Problem": _PROBLEM, "Waiting": _WAITING_SCHEMA, "Many": _MANY}
+        schemas["Body_table"] = _IDS  # FastAPI's name for the body of the operation `table`
         # Put in here, as FastAPI takes every null out of what it is given.
         said["components"]["examples"] = {name: {"value": value} for name, value in _EXAMPLES.items()}
         said["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -85,6 +91,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for operations in said["paths"].values():
             for operation in operations.values():
                 operation["responses"].pop("422", None)
+                for answer in operation["responses"].values():
+                    if answer.get("content", {}).get("application/json") == {"schema": {}}:
+                        del answer["content"]["application/json"]  # FastAPI says it of pictures, too
                 operation["responses"] |= _PROBLEMS
         app.openapi_schema = said
     return app.openapi_schema
@@ -160,6 +169,13 @@ _MANY: Final = {
         }
     },
 }
+_IDS: Final = {
+    "type": "object",
+    "required": ["ids"],
+    "properties": {
+        "ids": {"type": "array", "items": {"type": "string", "maxLength": 64}, "minItems": 1, "maxItems": 1000}
+    },
+}
 _ONE_OR_MANY: Final = {"oneOf": [_ref("Reading"), _ref("Many")]}
 _LINKS: Final = {
     name: {"operationId": operation, "parameters": {"reading_id": "$response.body#/id"}, "description": said}
@@ -207,6 +223,13 @@ GET_READING: Final[dict[str, Any]] = {
     "responses": {
         200: {"description": "The reading.", "content": _content("application/json", _ref("Reading"), "reading")},
         202: _STILL_WAITING,
+    },
+}
+POST_TABLES: Final[dict[str, Any]] = {
+    "response_model": None,
+    "responses": {200: {"description": "A table.", "content": _content("text/csv", {"type": "string"}, "table")}},
+    "openapi_extra": {
+        "requestBody": {"content": {"application/json": {"examples": {"ids": {"$ref": "#/components/examples/ids"}}}}}
     },
 }
 DELETE_READING: Final[dict[str, Any]] = {"responses": {204: {"description": "It is forgotten."}}}

@@ -34,6 +34,17 @@ class Door {
 
   async json(method, path, body = null) { return (await this.ask(method, path, body)).json(); }
 
+  /** An answer of several parts (`boxray/serve/packing.py`), each as soon as it is there.
+   *  @returns {AsyncGenerator<{head: Object, body: ArrayBuffer}>} */
+  async* parts(method, path) {
+    const bytes = new Incoming((await this.ask(method, path)).body.getReader());
+    while (await bytes.more()) {
+      const [nHead, nBody] = new Uint32Array(await bytes.take(8));
+      const head = JSON.parse(new TextDecoder().decode(await bytes.take(nHead)));
+      yield {head, body: await bytes.take(nBody)};
+    }
+  }
+
   async bytes(path) { return (await this.ask('GET', path)).arrayBuffer(); }
 
   /** Send a file; `progress` is told the share that is there. XMLHttpRequest, as fetch does not tell it.
@@ -64,6 +75,38 @@ class Door {
     link.click();
     link.remove();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  }
+}
+
+/** Bytes as they come. One that breaks off is an offline server: it is asked again. */
+class Incoming {
+  constructor(reader) {
+    this.reader = reader;
+    this.chunk = new Uint8Array(0);
+  }
+
+  /** Whether there is anything more. */
+  async more() {
+    while (!this.chunk.length) {
+      let next;
+      try { next = await this.reader.read(); } catch { throw new Refusal('viewer.offline', '', 3); }
+      if (next.done) return false;
+      this.chunk = next.value;
+    }
+    return true;
+  }
+
+  /** @returns {Promise<ArrayBuffer>} exactly so many */
+  async take(count) {
+    const taken = new Uint8Array(count);
+    for (let filled = 0; filled < count;) {
+      if (!await this.more()) throw new Refusal('viewer.offline', '', 3);
+      const some = this.chunk.subarray(0, count - filled);
+      taken.set(some, filled);
+      filled += some.length;
+      this.chunk = this.chunk.subarray(some.length);
+    }
+    return taken.buffer;
   }
 }
 

@@ -28,19 +28,28 @@ class Film {
     new ResizeObserver(() => this.paintSoon()).observe(this.canvas);
   }
 
-  /** Show a radiograph. @param {{pixels: Uint16Array, maps: Object<string, Uint16Array>}} picture */
-  open(said, picture) {
-    const {width, height} = said.reading;
-    this.said = said;
-    this.picture = {...picture, width, height, canvas: document.createElement('canvas'), mapCanvas: null};
+  /** Show a radiograph of which nothing is said yet.
+   *  @param {{width: number, height: number, pixels: Uint16Array, maps: Object<string, Uint16Array>}} picture */
+  begin(picture) {
+    const {width, height} = picture;
+    this.said = null;
+    this.picture = {...picture, canvas: document.createElement('canvas'), mapCanvas: null};
     Object.assign(this.picture.canvas, {width, height});
     this.windows = presets(picture.pixels);
     Object.assign(this.state, {
       window: {...WHOLE_WINDOW}, inverted: false, view: freshView(), overlay: true, hidden: new Set(), mode: 'look',
-      selected: null, finding: said.leading,
+      selected: null, finding: null,
     });
     this.shade();
     this.update({});
+  }
+
+  /** Show a radiograph with what was read in it. One that is on the canvas already stays as hands have put it. */
+  open(said, picture) {
+    if (this.said || this.picture?.pixels !== picture.pixels) this.begin(picture);
+    this.said = said;
+    this.picture.maps = picture.maps;
+    this.update({finding: said.leading});
   }
 
   close() {
@@ -67,8 +76,11 @@ class Film {
 
   get highest() { return this.map ? this.map.reduce((most, each) => Math.max(most, each), 0) / 65535 * this.said.full : 0; }
 
-  /** Whether boxes and map are seen at all. */
-  get speaks() { return this.state.overlay && this.state.revealed; }
+  /** Whether boxes and map are wanted at all. */
+  get speaking() { return this.state.overlay && this.state.revealed; }
+
+  /** Whether they are seen. */
+  get speaks() { return this.said !== null && this.speaking; }
 
   /** Boxes of the model that are seen. */
   get shown() {
@@ -78,7 +90,7 @@ class Film {
 
   panes() {
     const {clientWidth, clientHeight} = this.canvas;
-    return panesOf(this.speaks ? this.state.layout : 'boxes', clientWidth, clientHeight, this.state.swipe);
+    return panesOf(this.speaking ? this.state.layout : 'boxes', clientWidth, clientHeight, this.state.swipe);
   }
 
   shade() {
@@ -317,7 +329,7 @@ class Film {
   /** Select the next box, or the one before. */
   step(by) {
     const all = [...this.shown, ...this.annotations.boxes], {selected} = this.state;
-    if (!all.length) return;
+    if (!all.length || !this.said) return;
     const here = all.findIndex((each) => (each.key !== undefined ? each.key === selected?.key
       : selected?.key === undefined && each.index === selected?.index));
     this.select(all[(here + by + all.length + (here < 0 && by < 0 ? 1 : 0)) % all.length]);

@@ -6,15 +6,19 @@ async function inflated(packed) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Undo the differences: each row began at 0; all high bytes, deflated, came before all low ones.
- *  @returns {Promise<Uint16Array>} width * height values, 65535 is the densest shade */
-async function unpackedPixels(packed, width, height) {
-  const lowFrom = 4 + new DataView(packed).getUint32(0, true), low = new Uint8Array(packed, lowFrom);
-  const high = await inflated(packed.slice(4, lowFrom)), pixels = new Uint16Array(width * height);
-  for (let y = 0, at = 0; y < height; y++)
-    for (let x = 0, value = 0; x < width; x++, at++)
-      pixels[at] = value = (value + (high[at] << 8) + low[at]) & 65535;
-  return pixels;
+/** Undo the steps between the ranks of the values that occur; each row began at rank 0, byte 0 is a wider step.
+ *  @returns {{width: number, height: number, pixels: Uint16Array}} 65535 is the densest shade */
+function unpackedPixels(packed) {
+  const [width, height, nValues, nFar] = new Uint32Array(packed, 0, 4);
+  const values = new Uint16Array(packed, 16, nValues), far = new Uint16Array(packed, 16 + 2 * nValues, nFar);
+  const steps = new Uint8Array(packed, 16 + 2 * (nValues + nFar)), pixels = new Uint16Array(width * height);
+  for (let y = 0, at = 0, next = 0; y < height; y++)
+    for (let x = 0, rank = 0; x < width; x++, at++) {
+      const step = steps[at];
+      rank = step ? (rank + step - 128) & 65535 : far[next++];
+      pixels[at] = values[rank];
+    }
+  return {width, height, pixels};
 }
 
 /** @returns {Promise<Object<string, Uint16Array>>} finding -> shares of full colour, 65535 is all of it */

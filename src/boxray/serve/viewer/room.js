@@ -1,6 +1,6 @@
 /** The page Read: files in, a worklist, the film with its tables, downloads. */
 
-const SIDE_FROM_PX = 900, STORE = 'boxray';
+const SIDE_FROM_PX = 900, NARROW_PX = 760, STORE = 'boxray';
 
 class Room {
   /** @param {HTMLElement} root  @param {Object} setup from `boxray/serve/viewer/__init__.py`  @param {Words} words
@@ -9,12 +9,14 @@ class Room {
     this.root = root;
     this.setup = setup;
     this.words = words;
-    this.list = new Worklist(door, (row) => this.listChanged(row));
+    this.list = new Worklist(door, (row) => this.listChanged(row), (row) => row === this.wanted);
     this.annotations = new Annotations(() => this.annotated());
     this.film = new Film(setup, words, this.annotations, () => this.renderFilm());
     this.door = door;
     /** @type {Row|null} */
     this.row = null;
+    /** @type {Row|null} the row that is opened as soon as there is anything of it */
+    this.wanted = null;
     this.readFirst = kept('readFirst') === 'yes';
     this.reader = kept('reader') ?? '';
     this.film.state.layout = window.innerWidth >= SIDE_FROM_PX ? 'side' : 'boxes';
@@ -116,7 +118,7 @@ class Room {
     if (event.ctrlKey || event.metaKey || event.altKey || typing || !this.root.offsetParent) return;
     if (target === this.film.canvas && this.arrow(event)) { event.preventDefault(); return; }
     const act = KEYS[event.key] ?? KEYS[event.key.toLowerCase()];
-    if (!act || !this.row) return;
+    if (!act || !this.row || (!this.film.said && MARKING.includes(act))) return;
     event.preventDefault();
     if (act === 'draw' && event.shiftKey) this.film.drawInTheMiddle();
     else this.actions()[act]();
@@ -210,7 +212,12 @@ class Room {
 
   listChanged(row) {
     this.renderList();
-    if (!row || STILL.includes(row.status)) { if (row === this.wanted) this.renderStatus(); return; }
+    if (!row) return;
+    if (STILL.includes(row.status)) {
+      if (row === this.wanted && row.picture) this.begin(row);
+      if (row === this.wanted) this.renderStatus();
+      return;
+    }
     if (row === this.wanted) { this.wanted = null; this.open(row); }
     else if (row === this.row && row.status !== 'read') this.open(row);
   }
@@ -223,15 +230,27 @@ class Room {
 
   drop_(row) {
     this.list.remove(row);
+    if (row === this.wanted) this.wanted = null;
     if (row !== this.row) return;
     this.row = null;
     this.film.close();
     this.render();
   }
 
+  /** Show the film of a row that the models still read. */
+  begin(row) {
+    this.row = row;
+    this.annotations.edits = row.edits;
+    this.film.state.revealed = !this.readFirst;
+    this.result.hidden = false;  // so that the canvas has its size
+    this.film.begin(row.picture);
+    this.render();
+    if (window.innerWidth <= NARROW_PX) this.status.scrollIntoView();  // there the film lies below all that stands before it
+  }
+
   async open(row) {
     this.row = row;
-    this.wanted = null;
+    this.wanted = STILL.includes(row.status) ? row : null;
     this.renderList();
     if (row.status !== 'read') { this.film.close(); this.render(); return; }
     try {
@@ -304,7 +323,7 @@ class Room {
     const {row} = this;
     this.renderList();
     this.renderStatus();
-    this.result.hidden = row?.status !== 'read';
+    this.result.hidden = !this.film.picture;
     this.drop.classList.toggle('bx-small', row !== null);
     this.refusal.replaceChildren(...(row && ['refused', 'failed'].includes(row.status) ? [refusalOf(row, this.words)] : []));
     this.downloads.hidden = !row;
@@ -312,7 +331,7 @@ class Room {
       const kind = button.id.replace('download-', '');
       button.disabled = kind !== 'table' && !row?.said?.kinds.includes(kind);
     }
-    if (row?.status === 'read') this.renderFilm();
+    this.renderFilm();
   }
 
   renderStatus() {
@@ -333,11 +352,12 @@ class Room {
     const {film, words, row} = this, {state} = film;
     this.toolbar.render();
     this.said.textContent = state.threshold === null ? '' : scoreWords(state.threshold);
-    if (!film.said || !row) return;
+    this.stage.classList.toggle('bx-unread', !film.said);
+    if (!film.picture || !row) return;
     this.renderStatus();
-    this.revealing.hidden = state.revealed;
+    this.revealing.hidden = state.revealed || !film.said;
     this.renderCaptions();
-    const seen = state.revealed ? [findingsTable(film, words), boxesTable(film, words), ...factsOf(film.said, this.setup, words)] : [];
+    const seen = film.said && state.revealed ? [findingsTable(film, words), boxesTable(film, words), ...factsOf(film.said, this.setup, words)] : [];
     this.tables.replaceChildren(...seen);
     film.canvas.setAttribute('aria-label', this.describe());
   }
@@ -348,7 +368,8 @@ class Room {
     const windowed = words.say('viewer.window_now', {level: Math.round(100 * state.window.level), width: Math.round(100 * state.window.width), scale});
     const boxes = make('p', {}, make('b', {}, words.say('viewer.boxes_caption', {n: shown.length})), ` ${windowed}`);
     const parts = film.speaks && layout === 'map' ? [] : [boxes];
-    if (!film.speaks) boxes.replaceChildren(make('b', {}, words.say('viewer.original')), ` ${windowed}`);
+    if (!film.said) boxes.replaceChildren(make('b', {}, words.say('viewer.unread')), ` ${windowed}`);
+    else if (!film.speaks) boxes.replaceChildren(make('b', {}, words.say('viewer.original')), ` ${windowed}`);
     if (film.speaks && layout !== 'boxes' && state.finding) {
       const row = rowsAt(film.said, this.setup.findings, state.threshold).find(({key}) => key === state.finding);
       const finding = words.finding(film.looks[state.finding]);
@@ -364,6 +385,7 @@ class Room {
   /** The picture in a sentence, for those who hear it; the tables below say all of it. */
   describe() {
     const {film, words} = this;
+    if (!film.said) return words.say('viewer.unread');
     if (!film.speaks) return words.say('viewer.describe_plain');
     const said = film.shown.map((each) => `${words.finding(film.looks[each.finding])} ${scoreWords(each.score)}`).join(', ');
     return words.say('viewer.describe', {boxes: said || words.say('table.none')});

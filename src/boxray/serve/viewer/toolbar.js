@@ -9,6 +9,9 @@ const KEYS = {
   Delete: 'remove', Backspace: 'remove', n: 'next', p: 'previous', '?': 'help', Escape: 'quit',
 };
 
+/** Those that speak of boxes: nobody can before the models have spoken. */
+const MARKING = ['box', 'boxBefore', 'draw', 'accept', 'reject', 'change', 'remove', 'reveal'];
+
 class Toolbar {
   /** @param {Film} film  @param {Words} words  @param {Object<string, () => void>} actions */
   constructor(film, words, actions) {

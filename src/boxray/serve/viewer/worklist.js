@@ -8,10 +8,12 @@ const AT_ONCE = 2, PICTURES = 3, MOST_TRIES = 40;
 const STILL = ['waiting', 'sending', 'reading'];
 
 class Worklist {
-  /** @param {Door} door  @param {(row: Row|null) => void} changed */
-  constructor(door, changed) {
+  /** @param {Door} door  @param {(row: Row|null) => void} changed
+   *  @param {(row: Row) => boolean} isAwaited whether somebody waits to see this very row */
+  constructor(door, changed, isAwaited) {
     this.door = door;
     this.changed = changed;
+    this.isAwaited = isAwaited;
     /** @type {Row[]} */
     this.rows = [];
     this.next = 1;
@@ -69,10 +71,11 @@ class Worklist {
       if (this.rows.includes(row)) await this.read(row);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      row.status = error.reading?.status === 'FAILED' || error.code.startsWith('viewer.') ? 'failed' : 'refused';
-      Object.assign(row, {code: error.code, reason: error.message});
+      row.status = error.reading?.status === 'FAILED' || /^(viewer|service)\./.test(error.code) ? 'failed' : 'refused';
+      Object.assign(row, {code: error.code, reason: error.message, picture: null});
     }
     this.changed(row);
+    if (!this.lately.includes(row)) row.picture = null;  // nobody waited for it in the end
   }
 
   async send(row) {
@@ -92,21 +95,35 @@ class Worklist {
   async read(row) {
     row.status = 'reading';
     this.changed(row);
-    const said = await patient(() => this.door.json('POST', `cases/${row.id}/reading`));
+    const said = await patient(() => (this.isAwaited(row) ? this.opening(row) : this.door.json('POST', `cases/${row.id}/reading`)));
     const {status, code, reason} = said.reading;
     row.said = said;
     row.status = {RESULT: 'read', REFUSED: 'refused', FAILED: 'failed'}[status];
     Object.assign(row, {code, reason});
   }
 
+  /** Read a row that somebody waits to see: its film is there before what the models say. */
+  async opening(row) {
+    for await (const {head, body} of this.door.parts('POST', `cases/${row.id}/opening`)) {
+      if (head.problem) throw new Refusal(head.problem.code, head.problem.detail, head.problem.retry_after);
+      if (head.film) {
+        row.picture = {...unpackedPixels(body), maps: {}};
+        this.changed(row);
+      } else {
+        if (row.picture) row.picture.maps = await unpackedMaps(body, head.said.map_findings, ...head.said.map_wh);
+        return head.said;
+      }
+    }
+    throw new Refusal('viewer.offline', '', 3);
+  }
+
   /** Pixels and maps of a row that was read; those of the last few stay. */
   async picture(row) {
     if (!row.picture) {
-      const {width, height} = row.said.reading;
       const [pixels, maps] = await this.again(row, () => Promise.all(
         [this.door.bytes(`cases/${row.id}/pixels`), this.door.bytes(`cases/${row.id}/maps`)]));
       const {map_findings: findings, map_wh: size} = row.said;
-      row.picture = {pixels: await unpackedPixels(pixels, width, height), maps: await unpackedMaps(maps, findings, ...size)};
+      row.picture = {...unpackedPixels(pixels), maps: await unpackedMaps(maps, findings, ...size)};
     }
     this.lately = [row, ...this.lately.filter((each) => each !== row)];
     for (const old of this.lately.splice(PICTURES)) old.picture = null;
