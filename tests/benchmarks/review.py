@@ -76,9 +76,9 @@ def errors(manifest: Manifest, said: Mapping[str, Said], what: str) -> None:
 def mistakenness(manifest: Manifest, said: Mapping[str, Said], seed: int = 0) -> None:
     """FiftyOne Brain's `compute_mistakenness` beside our view, on the same spoiled copy and readings.
 
-    It gives boxes a mistakenness of their finding and of their place, and counts per image boxes that may be spurious
-    or missing. So an image is ranked by what FiftyOne's guide sorts by, the greatest mistakenness in it; and by all
-    that it says: first the images with something spurious or missing, then by the greatest of both mistakennesses.
+    It asks the detector's boxes from the operating points on, gives readers' boxes a mistakenness of their finding and
+    of their place, and counts per image boxes that may be spurious or missing. So images are ranked by what FiftyOne
+    itself gives an image, the greatest mistakenness of a finding in it, and by all else that it says.
     """
     spoiled, truth = spoil(manifest, seed)
     n_looked = 2 * len(truth)
@@ -92,22 +92,22 @@ def mistakenness(manifest: Manifest, said: Mapping[str, Said], seed: int = 0) ->
         writer = Writer.of(spoiled, said, {}, "bench", b"bench")
         digests = {row.image_id: writer.digest(row) for row in spoiled.images.itertuples()}
         dataset = open_dataset(spoiled, spoiled, writer, digests, "bench").dataset
-        for field, what in ((names.DETECTOR, "from the operating points"), (names.DETECTOR_ALL, "all detections")):
-            said_of = [f"{kind}_{field}" for kind in ("mistakenness", "possible_missing", "possible_spurious")]
-            with timed(f"compute_mistakenness, {what}"):
-                fob.compute_mistakenness(dataset, field, names.ANNOTATION, *said_of, progress=False)
-            values = dataset.values(
-                [names.IMAGE_ID, *said_of, f"{names.ANNOTATION}.detections.mistakenness_{field}_loc"]
-            )
-            rows = []
-            for image, of_class, missing, spurious, of_place in zip(*values, strict=True):
-                place = max((value for value in of_place or () if value is not None), default=-1.0)
-                greatest = of_class if of_class is not None else -1.0
-                rows.append((image, greatest, (missing or 0) + (spurious or 0), max(greatest, place)))
-            table = pd.DataFrame(rows, columns=["image", "class", "counted", "any"]).set_index("image")
-            by_class = table.sort_values("class", ascending=False, kind="stable").index
-            by_all = table.sort_values(["counted", "any"], ascending=False, kind="stable").index
-            orders |= {f"mistakenness, {what}": by_class, f"mistakenness, missing, spurious, {what}": by_all}
+        with timed("compute_mistakenness"):
+            fob.compute_mistakenness(dataset, names.DETECTOR, label_field=names.ANNOTATION, progress=False)
+        of_image = [names.IMAGE_ID, "mistakenness", "possible_missing", "possible_spurious"]
+        values = dataset.values([*of_image, f"{names.ANNOTATION}.detections.mistakenness_loc"])
+    rows = []
+    for image, of_class, missing, spurious, of_place in zip(*values, strict=True):
+        finding = -1.0 if of_class is None else of_class
+        place = max((value for value in of_place or () if value is not None), default=-1.0)
+        rows.append((image, finding, max(finding, place), (missing or 0) + (spurious or 0)))
+    table = pd.DataFrame(rows, columns=["image", "finding", "either", "counted"]).set_index("image")
+    for name, by in (
+        ("mistakenness", ["finding"]),
+        ("mistakenness of finding or place", ["either"]),
+        ("spurious or missing first, then mistakenness of finding or place", ["counted", "either"]),
+    ):
+        orders[name] = table.sort_values(by, ascending=False, kind="stable").index
     for name, order in orders.items():
         found = truth["image_id"].isin(set(order[:n_looked]))
         kinds = ", ".join(f"{kind} {share:.2f}" for kind, share in found.groupby(truth["kind"]).mean().items())

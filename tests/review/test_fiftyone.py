@@ -147,11 +147,27 @@ def content_of(dataset):
 
 
 @pytest.mark.slow
+def test_an_opening_that_was_cut_off_is_gone_through_again(running, tiny, tmp_path):
+    opened(tiny, running, tmp_path / "log")
+    said = readings(tiny)
+    said["made:2"] = replace(said["made:2"], digest="another")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("boxray.review.views.save_views", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            opened(tiny, running, tmp_path / "log", said=said)
+        patch.setattr("boxray.review.views.save_views", lambda *_: ["saved"])
+        assert opened(tiny, running, tmp_path / "log", said=said).views == ("saved",)
+
+
+@pytest.mark.slow
 def test_a_reading_that_has_changed_renews_its_image_and_what_is_asked_of_models(running, tiny, tmp_path):
     said = readings(tiny)
     opened(tiny, running, tmp_path / "log", said=said)
     said["made:2"] = replace(said["made:2"], detections=(), digest="another")
-    again = opened(tiny, running, tmp_path / "log", said=said)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("boxray.review.views._plot", lambda *_: pytest.fail("the features are the same"))
+        patch.setattr("boxray.review.views._alike", lambda *_: pytest.fail("the pictures are the same"))
+        again = opened(tiny, running, tmp_path / "log", said=said)
     assert (again.renewed, again.unchanged, again.answered) == (1, len(tiny.images) - 1, True)
     sample = again.dataset.match({names.IMAGE_ID: "made:2"}).first()
     assert sample[names.DETECTOR].detections == []

@@ -76,6 +76,7 @@ def test_lines_that_were_seen_before_are_taken_apart_only_when_they_are_asked_fo
     again = find_readings([file], tiny, notes)
     assert set(again) == set(first) == set(tiny.images["image_id"])
     assert [again.digest(image) for image in again] == [first.digest(image) for image in again]
+    assert [again.features_digest(image) for image in again] == [first.features_digest(image) for image in again]
     assert (again.n_read, again.model) == (len(tiny.images), "d 1")
     assert taken_apart == []
     assert again["made:1"].detections == first["made:1"].detections

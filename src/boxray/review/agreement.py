@@ -195,8 +195,9 @@ def _sums(key: str, one: Looks, other: Looks, iou: float) -> pd.DataFrame:
     for place, column in ((0, "first"), (1, "second")):
         counts = boxes.loc[boxes["reader"] == place, "image_id"].value_counts()
         sums.loc[counts.index, column] = counts
-    for image_id, overlap in _matched(boxes, iou):
-        sums.loc[image_id, ["matches", "iou"]] += [1, overlap]
+    matched = pd.DataFrame(_matched(boxes, iou), columns=["image_id", "iou"]).astype({"iou": np.float64})
+    of_image = matched.groupby("image_id")["iou"].agg(["count", "sum"])
+    sums.loc[of_image.index, ["matches", "iou"]] = of_image.to_numpy(dtype=np.float64)
     first, second = said["there_x"].to_numpy(dtype=bool), said["there_y"].to_numpy(dtype=bool)
     cells = (first & second, first & ~second, ~first & second, ~first & ~second)
     for column, cell in zip(_SUMS[5:], cells, strict=True):

@@ -33,6 +33,8 @@ class Opened:
     dataset: Any
     mark: str
     """To be noted in its `info` once all else is done."""
+    before: Mapping[str, Any]
+    """Its `info` as the last opening has left it."""
     added: int
     renewed: int
     unchanged: int
@@ -64,6 +66,9 @@ def open_dataset(
     dataset = fo.load_dataset(name) if fo.dataset_exists(name) else fo.Dataset(name, persistent=True)
     require_index(dataset._sample_collection)  # noqa: SLF001 - a hundred times as quick as a document each
     mark = mark_of(manifest, whole, writer.said, reviewer)
+    before = dict(dataset.info)
+    dataset.info.pop("opened", None)  # cut off from here on, the next opening looks at everything again
+    dataset.save()
     readers = {reader: names.reader_field(reader) for reader in reader_boxes(whole)}
     if dataset.info.get("mark") != mark or not wanted_fields(manifest.label_space) <= set(dataset.get_field_schema()):
         _make_schema(dataset, manifest.label_space, readers)
@@ -80,7 +85,7 @@ def open_dataset(
         dataset.save()
     counted = _write(dataset, manifest, writer, digests, progress)
     gone = _drop_gone(dataset, set(whole.images["image_id"]), manifest.label_space.keys)
-    return Opened(dataset, mark, *counted, gone)
+    return Opened(dataset, mark, before, *counted, gone)
 
 
 def _write(

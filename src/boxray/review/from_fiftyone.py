@@ -48,7 +48,8 @@ class FiftyOneEdits:
             for about in datasets(at, manifest.folder):
                 collection = at[about["sample_collection_name"]]
                 keys = LabelSpace.from_mapping(about["info"]["label_space"]).keys
-                for doc in collection.find({}, _projection(keys)):
+                of_boxray = {names.IMAGE_ID: {"$type": "string"}, names.SHOWN: {"$type": "string"}}
+                for doc in collection.find(of_boxray, _projection(keys)):
                     if not is_edited(doc, keys):
                         continue
                     stamps = json.loads(doc.get(names.STAMPS) or "{}")

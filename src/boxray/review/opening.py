@@ -179,11 +179,11 @@ def _brought_up_to_date(
     marks = {"mark": opened.mark, "opened": _asked(part, whole)}
     views = dataset.list_saved_views()
     counted = opened.added, opened.renewed, opened.unchanged, opened.kept_edits
-    same = all(dataset.info.get(what) == mark for what, mark in marks.items())
+    same = all(opened.before.get(what) == mark for what, mark in marks.items())
     if not views or not same or answered or opened.gone or any((opened.added, opened.renewed)):
         views = save_views(dataset, whole, None if marks["opened"] == "all" else part.images["image_id"])
-        dataset.info.update(marks)
-        dataset.save()
+    dataset.info.update(marks)
+    dataset.save()
     return Review(dataset.name, *counted, opened.gone, tuple(views), answered)
 
 

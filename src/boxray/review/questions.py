@@ -84,6 +84,8 @@ def _misses(manifest: Manifest, said: Mapping[str, Said]) -> tuple[dict[str, flo
                 continue
             dets = [det for det in each.speaking() if det.finding == key]
             truth = truth_of.get(image, none)
+            if not dets and not len(truth):
+                continue
             scores = np.array([det.score for det in dets], dtype=np.float64)
             hits = match_image(as_xyxy([det.box for det in dets]), scores, truth, _HIT_IOU)
             if len(truth) > hits.sum():

@@ -27,7 +27,7 @@ from boxray.data.manifest import Manifest
 
 GRID: Final = 16
 """Cells a side of a stored map: the classifier's own grid has 8, and a film of 640 px needs no file of its own."""
-_NOTES: Final = "boxray.review.lines/1"
+_NOTES: Final = "boxray.review.lines/2"
 """Of the notes on lines that were seen to be whole; other notes are made anew."""
 
 
@@ -91,10 +91,8 @@ class Line:
     """Of the pixels that were read; empty where `boxray read` wrote the line, and so is `by`."""
     by: str = ""
     """The weights."""
-
-    def note(self) -> list[str]:
-        """What is kept of it under its digest."""
-        return [self.tail, self.status, self.model, self.sha256, self.by]
+    features: str = ""
+    """Digest of the features alone; empty where there are none."""
 
     def said(self) -> Said:
         """The reading itself.
@@ -143,6 +141,14 @@ class Readings(Mapping[str, Said]):
     def digest(self, image: str) -> str | None:
         """Of what was said of an image; None where nothing was. The reading need not be taken apart for it."""
         return self._about(image).digest if image in self else None
+
+    def features_digest(self, image: str) -> str:
+        """Of the detector's features of an image, empty where there are none."""
+        line = self._lines.get(image)
+        if line is not None:
+            return line.features
+        features = self._known[image].features if image in self._known else None
+        return "" if features is None else _digest(features.tobytes())
 
     @property
     def n_read(self) -> int:
@@ -272,7 +278,8 @@ def _read_notes(notes: Path | None) -> dict[str, list[str]]:
 def _note_of(line: Mapping[str, Any], said: Said) -> list[str]:
     beside = line.get("review", {})
     tail = "/".join(Path(str(line["file"])).parts[-2:])
-    return [tail, said.status, said.model, str(beside.get("sha256", "")), str(beside.get("by", ""))]
+    features = "" if said.features is None else _digest(said.features.tobytes())
+    return [tail, said.status, said.model, str(beside.get("sha256", "")), str(beside.get("by", "")), features]
 
 
 def _parsed(content: bytes, number: int, file: Path) -> dict[str, Any] | None:

@@ -80,7 +80,7 @@ def answer_marks(manifest: Manifest, said: Readings) -> dict[str, str]:
     return {
         "questions": digest_of(ANSWERS, manifest.fingerprint, seen),
         "alike": digest_of(ANSWERS, pictures),
-        "odd": digest_of(ANSWERS, seen),
+        "odd": digest_of(ANSWERS, [(image, said.features_digest(image)) for image in images["image_id"]]),
     }
 
 
