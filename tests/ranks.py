@@ -3,24 +3,29 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from boxray.core.errors import DataError
 
-
-def write_rank(folder: Path) -> None:
-    (folder / os.environ["RANK"]).write_text(f"{os.environ['LOCAL_RANK']} of {os.environ['WORLD_SIZE']}")
+Tell = Callable[[str], None]
 
 
-def fail_in_one(folder: Path) -> None:
+def write_rank(folder: Path, tell: Tell) -> None:
+    said = f"{os.environ['LOCAL_RANK']} of {os.environ['WORLD_SIZE']}"
+    (folder / os.environ["RANK"]).write_text(said)
+    tell(said)
+
+
+def fail_in_one(folder: Path, tell: Tell) -> None:
     if os.environ["RANK"] == "1":
         raise DataError("a picture is missing")
     time.sleep(60)
-    write_rank(folder)
+    write_rank(folder, tell)
 
 
-def die_in_one(folder: Path) -> None:
+def die_in_one(folder: Path, tell: Tell) -> None:
     if os.environ["RANK"] == "0":
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(60)
-    write_rank(folder)
+    write_rank(folder, tell)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -205,6 +206,24 @@ def test_finite_numbers_and_none_at_all_pass_as_they_are():
 def test_a_batch_that_the_graph_does_not_take_is_a_fault_of_ours(graph, engine, batch):
     with pytest.raises(ModelError, match=r"does not take float32 \("):
         open_session(graph, engine).run(batch)
+
+
+@EACH_ENGINE
+def test_a_batch_that_is_not_taken_is_refused_in_the_engines_own_words(graph, engine):
+    with pytest.raises(ModelError, match=r"does not take float32 \(1, 3, 4, 4\): .*(pixels|shape)"):
+        open_session(graph, engine).run(np.zeros((1, 3, 4, 4), np.float32))
+
+
+def test_memory_that_runs_out_in_an_engine_is_not_blamed_on_the_batch(graph, pixels, monkeypatch):
+    session = open_session(graph, "onnxruntime")
+
+    def run_out(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(session, "_session", SimpleNamespace(run=run_out))
+
+    with pytest.raises(MemoryError):
+        session.run(pixels)
 
 
 @EACH_ENGINE

@@ -83,7 +83,12 @@ class Client:
         if answer.status_code != 202:
             return _reading(answer)
         reading_id = answer.json()["id"]
-        reading = _reading(self._asked_again(ends_at, {202}, "GET", f"v1/readings/{reading_id}"))
+        try:
+            reading = _reading(self._asked_again(ends_at, {202}, "GET", f"v1/readings/{reading_id}"))
+        except ServiceError as error:
+            if error.status == httpx.codes.ACCEPTED:
+                self.forget(reading_id)  # nobody will ask for it: while it waits, it need not be made
+            raise
         name = {} if isinstance(source, bytes) else {"file": str(source)}
         return {**reading, **name, "id": reading_id}
 
@@ -130,8 +135,14 @@ class Client:
         return _content(self._http.post("v1/tables", json={"ids": list(reading_ids)}))
 
     def forget(self, reading_id: str) -> None:
-        """Have the service forget a reading; nothing happens if it has already."""
-        self._http.delete(f"v1/readings/{reading_id}")
+        """Have the service forget a reading; nothing happens if it has already.
+
+        Raises:
+            ServiceError: If it may not, such as without its token: then the reading is still there.
+        """
+        answer = self._http.delete(f"v1/readings/{reading_id}")
+        if answer.status_code not in (httpx.codes.NO_CONTENT, httpx.codes.NOT_FOUND):
+            raise _error(answer)
 
     def _fetched(self, path: str, asked: dict[str, str] | None = None) -> bytes:
         return _content(self._http.get(path, params=asked))
@@ -174,6 +185,12 @@ def _reading(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _error(answer: httpx.Response) -> ServiceError:
+    if answer.status_code == httpx.codes.ACCEPTED:
+        return ServiceError(
+            answer.status_code,
+            "request.not_ready",
+            "the time is over and it is still being read; allow more by timeout_s",
+        )
     try:
         said = answer.json()
         return ServiceError(answer.status_code, said["code"], said["detail"])

@@ -101,6 +101,10 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
+def _not_taken(inputs: FloatArray, error: Exception) -> ModelError:
+    return ModelError(f"the graph does not take {inputs.dtype} {inputs.shape}: {_short(error)}")
+
+
 def _openvino_name(output: Any) -> str:
     """As the graph calls it: a tensor that is only handed through, such as a weight, has its own name beside it."""
     declared: str = output.get_node().get_friendly_name().split("/sink_port")[0]
@@ -162,7 +166,7 @@ class _OpenVino:
             try:
                 outputs = request.infer(inputs, share_inputs=True)
             except RuntimeError as error:
-                raise ModelError(f"the graph does not take {inputs.dtype} {inputs.shape}") from error
+                raise _not_taken(inputs, error) from error
             wanted = self.outputs if only is None else only
             copied = {name: np.array(outputs[self.outputs.index(name)]) for name in wanted}
         return {name: require_finite(name, values) for name, values in copied.items()}
@@ -195,8 +199,10 @@ class _OnnxRuntime:
         wanted = list(self.outputs if only is None else only)
         try:
             outputs = self._session.run(wanted, {self._input: inputs})
+        except MemoryError:
+            raise
         except Exception as error:  # its exceptions have no common root
-            raise ModelError(f"the graph does not take {inputs.dtype} {inputs.shape}") from error
+            raise _not_taken(inputs, error) from error
         return {name: require_finite(name, values) for name, values in zip(wanted, outputs, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""How long a built set takes to open in FiftyOne, and how many spoiled boxes its view of probable errors finds.
+"""How long a built set takes to open in FiftyOne, and how many spoiled boxes its views of probable errors find.
 
     make bench BENCH=review            # data/built/real, readings under runs/review (boxray review open --read)
 
@@ -10,7 +10,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,9 @@ import pandas as pd
 from boxray.core.findings import Presence
 from boxray.data.manifest import CORNERS, Manifest
 from boxray.data.split import Split
+from boxray.review import fields as names
 from boxray.review.database import database
+from boxray.review.documents import Writer
 from boxray.review.naming import name_start
 from boxray.review.opening import open_review
 from boxray.review.readings import Said, find_readings
@@ -36,21 +38,24 @@ def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--data", type=Path, default=Path("data/built/real"))
     asked.add_argument("--readings", type=Path)
-    asked.add_argument("--only", choices=["errors", "opening"])
+    asked.add_argument("--only", choices=["errors", "mistakenness", "opening"])
     asked = asked.parse_args()
     whole = Manifest.load(asked.data)
     readings = asked.readings or Path("runs/review") / name_start(asked.data).strip("-")
     said = find_readings([readings], whole)
     print(f"{len(whole.images)} images, {len(said)} readings, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    if asked.only != "opening":
+    if asked.only in {None, "mistakenness"}:
+        test = whole.part(Split.TEST)
+        mistakenness(test.only(test.images["image_id"].isin(said)), said)
+    if asked.only in {None, "errors"}:
         for split in (Split.TEST, None):
             part = whole.only(whole.images["split"].isin(["val", "test"])) if split is None else whole.part(split)
             errors(part.only(part.images["image_id"].isin(said)), said, "val and test" if split is None else "test")
-    if asked.only != "errors":
+    if asked.only in {None, "opening"}:
         opening(whole, said)
 
 
-def errors(manifest: Manifest, said: dict[str, Said], what: str) -> None:
+def errors(manifest: Manifest, said: Mapping[str, Said], what: str) -> None:
     """Spoil a fifth of the boxes; ask for the first 2 x as many samples."""
     for seed in range(ROUNDS):
         spoiled, truth = spoil(manifest, seed)
@@ -66,6 +71,47 @@ def errors(manifest: Manifest, said: dict[str, Said], what: str) -> None:
             f"{truth['image_id'].isin(set(order.index[: len(truth)])).mean():.3f}",
             flush=True,
         )
+
+
+def mistakenness(manifest: Manifest, said: Mapping[str, Said], seed: int = 0) -> None:
+    """FiftyOne Brain's `compute_mistakenness` beside our view, on the same spoiled copy and readings.
+
+    It gives boxes a mistakenness of their finding and of their place, and counts per image boxes that may be spurious
+    or missing. So an image is ranked by what FiftyOne's guide sorts by, the greatest mistakenness in it; and by all
+    that it says: first the images with something spurious or missing, then by the greatest of both mistakennesses.
+    """
+    spoiled, truth = spoil(manifest, seed)
+    n_looked = 2 * len(truth)
+    ours = by_image(suspects(spoiled, said)).index
+    orders = {"probable label errors": ours}
+    with tempfile.TemporaryDirectory() as folder, database(Path(folder)):
+        import fiftyone.brain as fob
+
+        from boxray.review.dataset import open_dataset
+
+        writer = Writer.of(spoiled, said, {}, "bench", b"bench")
+        digests = {row.image_id: writer.digest(row) for row in spoiled.images.itertuples()}
+        dataset = open_dataset(spoiled, spoiled, writer, digests, "bench").dataset
+        for field, what in ((names.DETECTOR, "from the operating points"), (names.DETECTOR_ALL, "all detections")):
+            said_of = [f"{kind}_{field}" for kind in ("mistakenness", "possible_missing", "possible_spurious")]
+            with timed(f"compute_mistakenness, {what}"):
+                fob.compute_mistakenness(dataset, field, names.ANNOTATION, *said_of, progress=False)
+            values = dataset.values(
+                [names.IMAGE_ID, *said_of, f"{names.ANNOTATION}.detections.mistakenness_{field}_loc"]
+            )
+            rows = []
+            for image, of_class, missing, spurious, of_place in zip(*values, strict=True):
+                place = max((value for value in of_place or () if value is not None), default=-1.0)
+                greatest = of_class if of_class is not None else -1.0
+                rows.append((image, greatest, (missing or 0) + (spurious or 0), max(greatest, place)))
+            table = pd.DataFrame(rows, columns=["image", "class", "counted", "any"]).set_index("image")
+            by_class = table.sort_values("class", ascending=False, kind="stable").index
+            by_all = table.sort_values(["counted", "any"], ascending=False, kind="stable").index
+            orders |= {f"mistakenness, {what}": by_class, f"mistakenness, missing, spurious, {what}": by_all}
+    for name, order in orders.items():
+        found = truth["image_id"].isin(set(order[:n_looked]))
+        kinds = ", ".join(f"{kind} {share:.2f}" for kind, share in found.groupby(truth["kind"]).mean().items())
+        print(f"{name}: {found.mean():.3f} of {len(truth)} in the first {n_looked} of {len(order)} ({kinds})")
 
 
 def spoil(manifest: Manifest, seed: int) -> tuple[Manifest, pd.DataFrame]:
@@ -106,7 +152,7 @@ def _moved(box: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) 
     return [*np.minimum(low, high - 1), *high]
 
 
-def opening(whole: Manifest, said: dict[str, Said]) -> None:
+def opening(whole: Manifest, said: Mapping[str, Said]) -> None:
     """Open the whole set in a new database, and open it again."""
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder)

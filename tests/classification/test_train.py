@@ -18,11 +18,12 @@ from boxray.classification.evaluate import evaluate  # noqa: E402
 from boxray.classification.recipe import ClassificationRecipe  # noqa: E402
 from boxray.classification.release import release  # noqa: E402
 from boxray.classification.train import train  # noqa: E402
-from boxray.core.errors import ModelError, RecipeError  # noqa: E402
+from boxray.core.errors import DataError, ModelError, RecipeError  # noqa: E402
 from boxray.core.radiograph import Radiograph  # noqa: E402
 from boxray.data.manifest import Manifest  # noqa: E402
 from boxray.data.split import Split  # noqa: E402
 from boxray.runs.recipe import load_recipe, recipe_path  # noqa: E402
+from boxray.runs.step import Step  # noqa: E402
 from boxray.tensors import read_tensors, write_tensors  # noqa: E402
 
 
@@ -52,6 +53,32 @@ def test_a_run_that_was_cut_off_goes_on_to_the_very_same_weights(tiny: Manifest,
     assert (again.folder / "classifier.safetensors").read_bytes() == (
         whole.folder / "classifier.safetensors"
     ).read_bytes()
+
+
+def test_the_last_epochs_are_averaged_and_share_a_learning_rate(tiny: Manifest, tmp_path: Path) -> None:
+    told: list[Step] = []
+    run = train(tiny_recipe(tiny.folder, epochs=3, averaged_epochs=2), "tiny", runs=tmp_path, tell=told.append)
+
+    last = [read_tensors(run.folder / f"epoch-{number}.safetensors") for number in (3, 4)]
+    averaged = read_tensors(run.folder / "classifier.safetensors")
+    assert sorted(path.name for path in run.folder.glob("epoch-*")) == ["epoch-3.safetensors", "epoch-4.safetensors"]
+    for key in ("head.weight", "features.0.1.running_mean"):
+        assert not torch.equal(last[0][key], last[1][key])
+        torch.testing.assert_close(averaged[key], (last[0][key] + last[1][key]) / 2)
+    assert [step.epoch for step in told if step.ends_epoch] == [1, 2, 3, 4]
+    assert (run.folder / "epochs.csv").read_text().splitlines()[-1] == f"4,{told[-1].losses['loss']:.6g}"
+
+
+def test_start_weights_that_are_not_there_are_said_before_a_run_is_begun(tiny: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="are not there; set start=null"):
+        train(tiny_recipe(tiny.folder, start=tmp_path / "absent.safetensors"), "tiny", runs=tmp_path)
+
+    assert not (tmp_path / "classification").exists()
+
+
+def test_more_epochs_to_average_than_there_are_is_an_error() -> None:
+    with pytest.raises(ValueError, match="all layers learn for 2 epochs only"):
+        tiny_recipe(Path("built"), epochs=2, averaged_epochs=3)
 
 
 def test_there_is_nothing_to_go_on_with_where_nothing_was_begun(tiny: Manifest, tmp_path: Path) -> None:

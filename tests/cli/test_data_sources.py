@@ -7,6 +7,7 @@ import yaml
 from typer.testing import CliRunner
 
 from boxray.cli.main import app
+from boxray.core.errors import DataError
 from making import write_card, write_chest, write_text
 
 
@@ -61,3 +62,14 @@ def test_every_card_of_the_bench_is_listed(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, ["data", "sources", "--json"])
 
     assert {"nih", "vindr", "covid_seg"} <= {row["card"] for row in json.loads(result.output)}
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [(("--datasets", "mine.yaml"), "there is no mine.yaml"), (("--cards", "here"), "there is no card in here")],
+)
+def test_what_is_named_and_not_there_is_said(project, words, reason):
+    result = CliRunner().invoke(app, ["data", "sources", *words])
+
+    assert isinstance(result.exception, DataError)
+    assert reason in str(result.exception)

@@ -1,11 +1,15 @@
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from rich.text import Text
 
 import boxray
-from boxray.cli.main import main
+from boxray.cli.main import app, main
 
 
 def leave(*arguments: str) -> int:
@@ -76,3 +80,59 @@ print(released_reader(scope_check=False).read_radiograph(Radiograph(grey), "a ra
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert done.stdout == "RESULT\n", done.stderr
+
+
+def _commands(group: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        yield (*names, name), command
+        if hasattr(command, "commands"):
+            yield from _commands(command, *names, name)
+
+
+def test_help_shows_every_word_that_was_written() -> None:
+    """Help is rich's markup, which takes ``[pacs]`` for a style and leaves it out."""
+    written = [
+        (names, words)
+        for names, command in _commands(typer.main.get_command(app))
+        for words in (command.help, *(getattr(parameter, "help", None) for parameter in command.params))
+        if words
+    ]
+
+    assert len(written) > 100
+    assert [each for each in written if Text.from_markup(each[1]).plain != each[1].replace("\\[", "[")] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare", "--out", "new"),
+        ("detection", "evaluate", "x.onnx"),
+        ("detection", "compare", "x.onnx", "y.onnx"),
+        ("classification", "evaluate", "x.onnx"),
+        ("classification", "compare", "x.onnx", "y.onnx"),
+        ("classification", "lungs", "evaluate", "x.onnx"),
+    ],
+    ids=" ".join,
+)
+def test_a_part_that_there_is_not_leaves_with_2_and_names_those_there_are(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert leave(*arguments, "--data", "built", "--split", "tets") == 2
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "train" in said
+    assert "val" in said
+
+
+def test_what_the_disk_refuses_is_one_line_and_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("here already")
+
+    assert leave("read", str(tmp_path / "a.png"), "--out", str(tmp_path / "file")) == 1
+
+    assert capsys.readouterr().err == f"boxray: File exists: '{tmp_path / 'file'}'\n"
+
+
+def test_a_recipe_that_is_no_text_leaves_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
+
+    assert leave("detection", "train", str(tmp_path / "mine.yaml")) == 2
+    assert "mine.yaml is not text in UTF-8" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """`boxray read` with the released weights on the bundled examples and on files that are refused."""
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -148,3 +149,25 @@ def test_objects_are_written_of_dicom_files_that_gave_boxes(tmp_path: Path, caps
     state, report = map(pydicom.dcmread, written)
     assert len(state.GraphicAnnotationSequence[0].GraphicObjectSequence) == len(said["detections"])
     assert report.StudyInstanceUID == pydicom.dcmread(film).StudyInstanceUID
+
+
+def test_a_name_that_is_no_utf8_costs_its_odd_bytes_and_not_the_batch(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
+    odd.write_text("Dear colleague")
+
+    assert read(odd, write_chest(tmp_path / "a.png"), "--out", tmp_path / "out", "--json") == 3
+
+    said = capfdbinary.readouterr().out.decode("utf-8")  # raises if it is none
+    assert [json.loads(line)["file"] for line in said.splitlines()] == [
+        f"{tmp_path}/caf\\xe9.txt",
+        str(tmp_path / "a.png"),
+    ]
+    assert (tmp_path / "out" / "readings.jsonl").read_text(encoding="utf-8") == said
+
+
+def test_nothing_to_read_is_said_to_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read(tmp_path)
+
+    assert "no file" in capsys.readouterr().err

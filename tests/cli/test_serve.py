@@ -1,6 +1,8 @@
 """`boxray serve`: what is refused before any model is loaded, and what reaches the doors."""
 
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -83,3 +85,42 @@ def test_weights_that_cannot_be_trusted_are_refused_as_a_configuration_e5(door, 
 
     assert leave("serve", door) == 78
     assert "edema is missing" in capsys.readouterr().err
+
+
+def test_an_archive_is_asked_once_and_what_became_of_it_is_told(monkeypatch, capsys, tmp_path):
+    pytest.importorskip("dicomweb_client", reason="the extra [pacs] is not installed")
+    asked = []
+    monkeypatch.setattr("boxray.cli.serve._service", lambda *_models: SimpleNamespace(models={}))
+
+    def one_round(watch):
+        asked.append((watch.days, watch.modalities))
+        return Counter(RESULT=2, FAILED=1)
+
+    monkeypatch.setattr("boxray.serve.pacs.Watch.one_round", one_round)
+    options = ("--once", "--days", "5", "--modality", "CR", "--ledger", str(tmp_path / "ledger"))
+
+    assert leave("serve", "pacs", "http://127.0.0.1:9/dicom-web", *options) == 3
+
+    assert asked == [(5, ["CR"])]
+    assert capsys.readouterr().out == "FAILED 1, RESULT 2\n"
+
+
+def test_an_archive_that_is_not_there_ends_a_single_look_with_a_sentence(monkeypatch, capsys, tmp_path):
+    pytest.importorskip("dicomweb_client", reason="the extra [pacs] is not installed")
+    monkeypatch.setattr("boxray.cli.serve._service", lambda *_models: SimpleNamespace(models={}))
+
+    assert leave("serve", "pacs", "http://127.0.0.1:9/dicom-web", "--once", "--ledger", str(tmp_path / "ledger")) == 1
+
+    assert "the archive cannot be reached" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [("--user", "me"), ("--password-file", "password")])
+def test_a_user_without_a_password_or_the_other_way_round_is_refused(options, monkeypatch, capsys, tmp_path):
+    pytest.importorskip("dicomweb_client", reason="the extra [pacs] is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BOXRAY_ARCHIVE_PASSWORD", raising=False)
+    Path("password").write_text("a long password")
+
+    assert leave("serve", "pacs", "https://pacs.example/dicom-web", *options) == 78
+
+    assert "needs" in capsys.readouterr().err

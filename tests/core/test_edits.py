@@ -39,9 +39,9 @@ def test_no_edit_is_an_empty_list():
 
 
 def test_a_box_is_cut_at_the_edges_of_the_radiograph():
-    (edit,) = edits_from_json([SAID | {"box_xyxy": [-5, 2, 300, 40]}], READING, SPACE)
+    (edit,) = edits_from_json([SAID | {"box_xyxy": [-5, 2, 300, 10**400]}], READING, SPACE)
 
-    assert edit.box == Box(0, 2, 100, 40)
+    assert edit.box == Box(0, 2, 100, 80)
 
 
 def test_the_time_is_told_in_utc():
@@ -57,6 +57,8 @@ def test_the_time_is_told_in_utc():
         ({"of": 1}, "from 0 to 0"),  # there is one box
         ({"of": True}, "from 0 to 0"),
         ({"of": None}, "only a drawn one"),
+        ({"at": "0001-01-01T00:00:00+05:00"}, "time"),  # in UTC the year 0
+        ({"at": "9999-12-31T23:00:00-05:00"}, "time"),
         ({"action": "drawn"}, "only a drawn one"),
         ({"action": "liked"}, "liked"),
         ({"finding": "mass"}, "one of effusion, edema"),

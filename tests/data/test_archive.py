@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from boxray.core.errors import DataError
-from boxray.data.archive import DEFAULT, extract, unsafe_members
+from boxray.data.archive import DEFAULT, extract, unpacked, unsafe_members
 
 SMALL = replace(DEFAULT, free_bytes=1000)
 
@@ -145,6 +145,19 @@ def test_a_bomb_is_refused_by_its_ratio_d11(tmp_path):
     with pytest.raises(DataError, match=r"archive\.unsafe: unpacks to \d{3,4} times its size.*and 1 more faults"):
         extract(archive, tmp_path / "out")
     assert left_in(tmp_path) == ["set.zip"]
+
+
+def test_an_upload_of_more_members_than_the_limit_is_refused_before_an_object_is_made_of_each(tmp_path, monkeypatch):
+    """Each costs 47 bytes of an upload, and some 450 of memory once `zipfile` has looked at it."""
+    upload = archive_of(tmp_path / "a.zip", *((f"{number}.txt", b"") for number in range(20))).read_bytes()
+    assert len(unpacked(upload, replace(DEFAULT, members=20))) == 20
+
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    assert unsafe_members(upload, replace(DEFAULT, members=19)) == [
+        ("", "more than 19 members, or archives among them")
+    ]
+    with pytest.raises(DataError, match=r"archive\.unsafe: more than 19 members"):
+        unpacked(upload, replace(DEFAULT, members=19))
 
 
 def test_a_bomb_of_many_small_members_is_refused_as_a_whole_d11(tmp_path):

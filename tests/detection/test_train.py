@@ -30,6 +30,7 @@ from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.release import assessed_findings, load_torch_detector, release
 from boxray.detection.train import train as train_with
 from boxray.runs.run import Run
+from boxray.runs.step import Step
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,18 @@ def test_a_run_says_what_it_was_trained_on(run: Path, tiny: Manifest) -> None:
     assert trained["fingerprint"] == tiny.fingerprint
     assert (run / "recipe.yaml").is_file()
     assert json.loads((run / "environment.json").read_text())["packages"]["ultralytics"]
+
+
+def test_a_training_tells_where_it_stands_over_all_its_stages(tiny: Manifest, tmp_path: Path) -> None:
+    told: list[Step] = []
+
+    folder = train(recipe(tiny.folder, 64, 96), "tiny", runs=tmp_path, tell=told.append).folder
+
+    assert [(step.epoch, step.epochs, step.batch) for step in told if step.ends_epoch] == [(1, 2, 2), (2, 2, 2)]
+    assert set(told[-1].losses) == {"box", "cls", "dfl"}
+    kept = [line.split(",") for line in (folder / "epochs.csv").read_text().splitlines()]
+    assert kept[0] == ["epoch", "box", "cls", "dfl"]
+    assert float(kept[2][1]) == pytest.approx(told[-1].losses["box"], rel=1e-4)
 
 
 def test_a_run_that_was_cut_off_in_the_second_stage_goes_on_there(tiny: Manifest, tmp_path: Path) -> None:
@@ -203,9 +216,11 @@ def test_two_processes_train_one_network(tiny: Manifest, tmp_path: Path) -> None
     """By gloo on a CPU; ultralytics itself shares work between GPUs only."""
     asked = recipe(tiny.folder, 64, batch=4, processes=2, augment={"mosaic": 1.0})
 
-    folder = train(asked, "tiny", runs=tmp_path, threads=2).folder
+    told: list[Step] = []
+    folder = train(asked, "tiny", runs=tmp_path, threads=2, tell=told.append).folder
 
     assert epochs_of(folder) == [1]
+    assert [step.epoch for step in told if step.ends_epoch] == [1], "the first process tells, and only that"
     assert all(np.isfinite(array).all() for array in load_file(folder / "detector.safetensors").values())
 
 
@@ -276,6 +291,23 @@ def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     fluid, heart = evaluate(graph, tiny.part(Split.TEST), rounds=10)
     assert fluid.counts.boxes == 3
     assert not heart.assessed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["yolov5n", "yolov9t", "yolo11n", "yolo12n"])
+def test_other_detectors_with_the_same_head_are_trained_and_released_too(
+    architecture: str, tiny: Manifest, tmp_path: Path
+) -> None:
+    folder = train(recipe(tiny.folder, 64, architecture=architecture), "tiny", runs=tmp_path).folder
+    card = release(folder, architecture, "0.0.1", tmp_path / "weights", fewest_boxes=3)
+    film = Radiograph(np.random.default_rng(0).random((80, 64), dtype=np.float32))
+
+    graph = YoloDetector.load(card)
+    tensors = load_torch_detector(card.with_suffix(".safetensors"), tmp_path / "state")
+    ours, theirs = (raw_outputs(each, [film])[0] for each in (graph, tensors))
+
+    assert ours.shape == (4 + 2, 64 + 16 + 4), "a place and two findings for each cell of the three grids of 64 px"
+    assert ours == pytest.approx(theirs, abs=2e-3)
 
 
 def test_a_run_that_is_not_released_is_judged_without_operating_points(

@@ -17,7 +17,7 @@ from boxray.imaging.child import DecodingChild, Limits, decoding_child
 from boxray.imaging.read import decode, read_radiograph
 
 MISBEHAVING = """
-import ctypes, os, signal, sys, time
+import ctypes, os, signal, struct, sys, time
 import numpy as np
 from boxray.core.errors import InputError
 from boxray.core.radiograph import Radiograph
@@ -42,9 +42,17 @@ def decode(data, **options):
         case b"modules":
             raise InputError("quality.blank", repr([sys.modules.get(k, "absent") for k in ("PIL", "requests")]))
         case b"nan": return forged(np.full((4, 4), np.nan, np.float32))
+        case b"forge": forge(sys._getframe(1).f_locals["shared"], data.partition(b" ")[2])
         case b"pid": raise InputError("quality.blank", str(os.getpid()))
         case _: return real(data, **options)
     return Radiograph(np.eye(4, dtype=np.float32))
+
+def forge(shared, head):  # what a decoder that somebody has taken over may leave instead of an answer
+    line = b"" if head == b"sizes" else head
+    sizes = (2**32 - 1, 2**64 - 1) if head == b"sizes" else (len(line), 0)
+    shared[:12] = struct.pack("<IQ", *sizes)
+    shared[12 : 12 + len(line)] = line
+    os._exit(0)
 
 def forged(pixels):
     rad = Radiograph(np.eye(4, dtype=np.float32))
@@ -94,6 +102,26 @@ def test_a_file_that_ruins_its_decoder_is_refused_and_the_next_one_is_read(child
     assert error.code is CODES[code]
     assert "ZZCANARY" not in error.reason
     assert np.array_equal(child.decode(good_file).pixels, decode(good_file).pixels)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"{", id="torn"),
+        pytest.param(b"\xff\xfe", id="no text"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b'{"code": []}', id="a list for a code"),
+        pytest.param(b'{"shape_hw": [1e400, 1]}', id="an endless side"),
+        pytest.param(b'{"shape_hw": [-1, -1], "padded": false}', id="sides below 0"),
+        pytest.param(b"[" * 60_000, id="a nest"),
+        pytest.param(b"sizes", id="sizes beyond all"),
+    ],
+)
+def test_an_answer_that_a_codec_forged_is_a_crash_and_the_next_file_is_read(child, good_file, head):
+    refused = refusal(child, b"forge " + head)
+
+    assert refused.code.name in {"decode.crashed", "decode.too_expensive"}
+    assert child.decode(good_file, check_polarity=False).pixels.shape == (256, 256)
 
 
 def test_the_keeper_survives_all_but_its_own_death(child, good_file):

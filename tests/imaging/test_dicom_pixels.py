@@ -214,6 +214,35 @@ def test_a_palette_of_greys_is_grey_and_one_of_colours_is_colour_a15(dicom_file,
     assert refusal_code(dicom_file(values, bits=8, photometric="PALETTE COLOR")) == "dicom.colour"
 
 
+@pytest.mark.parametrize(
+    ("bits", "signed"), [(4, False), (8, False), (16, False), (8, True)], ids=["4", "8", "16", "8 signed"]
+)
+def test_a_palette_makes_the_same_shades_whatever_numbers_stand_for_them(dicom_file, chest, bits, signed):
+    first = -8 if signed else 0
+    numbers = np.round(chest() * 15).astype(np.int64) + first
+    shades = np.round(np.linspace(20, 230, 16)).astype(np.uint8)
+    palette = {
+        f"{colour}PaletteColorLookupTable{part}": value
+        for colour in ("Red", "Green", "Blue")
+        for part, value in (("Descriptor", [16, first, 8]), ("Data", shades.tobytes()))
+    }
+
+    rad = decode(
+        dicom_file(numbers, bits=bits, signed=signed, photometric="PALETTE COLOR", **palette), check_polarity=False
+    )
+
+    assert np.array_equal(np.round(rad.pixels * 255), shades[numbers - first])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, that it found another encoding
+def test_what_is_written_explicitly_is_read_though_its_file_says_implicitly(dicom_file, values):
+    claims = dicom_file(values)
+    explicit, implicit = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0\0\0"
+    assert claims.count(explicit) == 1
+
+    assert np.array_equal(stored(claims.replace(explicit, implicit)), values)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_coloured_jpeg_inside_dicom_is_colour_a15(encapsulated, as_picture, chest):
     grey = np.round(chest() * 255).astype(np.uint8)

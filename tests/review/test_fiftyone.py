@@ -4,6 +4,7 @@ import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,13 +17,16 @@ from boxray.core.reading import Detection
 from boxray.data.correction_log import CorrectionLog
 from boxray.data.corrections import Kind
 from boxray.data.manifest import Manifest
+from boxray.data.split import Split
 from boxray.detection.evaluate import match_finding
 from boxray.review import fields as names
+from boxray.review import opening
 from boxray.review.database import NoDatabaseError, database, find_mongod, set_hygiene, start
 from boxray.review.from_fiftyone import FiftyOneEdits
+from boxray.review.naming import name_start
 from boxray.review.opening import open_review
 from boxray.review.pull import pull
-from boxray.review.readings import GRID, Said, SmallMap
+from boxray.review.readings import GRID, Said, SmallMap, find_readings
 from built import SQUARE_XYXY, TWO, build_tiny_set
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
@@ -123,6 +127,84 @@ def test_open_edit_pull_and_open_again_loses_nothing(running, tiny, tmp_path):
 
 
 @pytest.mark.slow
+def test_what_has_not_changed_is_opened_again_without_being_touched_and_an_edit_stays(running, tiny, tmp_path):
+    review = opened(tiny, running, tmp_path / "log")
+    sample = review.dataset.match({names.IMAGE_ID: "made:0"}).first()
+    sample[names.ANNOTATION].detections[0].bounding_box = [0.1, 0.1, 0.2, 0.2]
+    sample.save()
+    before = content_of(review.dataset)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "_brought_up_to_date", lambda *_: pytest.fail("nothing has changed"))
+        again = opened(tiny, running, tmp_path / "log")
+    assert (again.name, again.unchanged, again.views) == (review.name, len(tiny.images), review.views)
+    assert content_of(review.dataset) == before
+    (edit,) = FiftyOneEdits(running[1])(tiny).corrections
+    assert edit.kind is Kind.CHANGED
+
+
+def content_of(dataset):
+    return list(dataset._sample_collection.find({}).sort("_id"))
+
+
+@pytest.mark.slow
+def test_a_reading_that_has_changed_renews_its_image_and_what_is_asked_of_models(running, tiny, tmp_path):
+    said = readings(tiny)
+    opened(tiny, running, tmp_path / "log", said=said)
+    said["made:2"] = replace(said["made:2"], detections=(), digest="another")
+    again = opened(tiny, running, tmp_path / "log", said=said)
+    assert (again.renewed, again.unchanged, again.answered) == (1, len(tiny.images) - 1, True)
+    sample = again.dataset.match({names.IMAGE_ID: "made:2"}).first()
+    assert sample[names.DETECTOR].detections == []
+    assert sample["missed_boxes"] == 1.0
+
+
+@pytest.mark.slow
+def test_a_presence_that_the_set_has_changed_is_seen_and_so_is_an_image_that_moved_to_another_split(
+    running, tiny, tmp_path
+):
+    opened(tiny, running, tmp_path / "log")
+    tiny.images.loc[tiny.images["image_id"] == "made:0", "presence_heart"] = "absent"
+    tiny.images.loc[tiny.images["image_id"] == "made:2", "split"] = "aside"
+    again = opened(tiny, running, tmp_path / "log")
+    assert again.renewed == 2
+    assert again.dataset.match({names.IMAGE_ID: "made:0"}).first()[f"{names.PRESENCE}heart"].label == "absent"
+    assert again.dataset.match({names.IMAGE_ID: "made:2"}).first()["split"] == "aside"
+    assert again.dataset.info["fingerprint"] == tiny.fingerprint
+
+
+@pytest.mark.slow
+def test_a_sample_that_was_deleted_in_fiftyone_comes_back_with_its_answers(running, tiny, tmp_path):
+    dataset = opened(tiny, running, tmp_path / "log").dataset
+    first = dataset.match({names.IMAGE_ID: "made:0"}).first()
+    ranked, alike = first[f"{names.AGREEMENT}fluid"].label, first[names.UNIQUENESS]
+    dataset.delete_samples([first.id])
+    again = opened(tiny, running, tmp_path / "log")
+    assert again.added == 1
+    back = dataset.match({names.IMAGE_ID: "made:0"}).first()
+    assert (back[f"{names.AGREEMENT}fluid"].label, back[names.UNIQUENESS]) == (ranked, alike)
+
+
+@pytest.mark.slow
+def test_a_field_that_was_deleted_in_fiftyone_is_made_again(running, tiny, tmp_path):
+    dataset = opened(tiny, running, tmp_path / "log").dataset
+    dataset.delete_sample_field(f"{names.SCORE}heart")
+    opened(tiny, running, tmp_path / "log")
+    assert dataset.has_field(f"{names.SCORE}heart")
+
+
+@pytest.mark.slow
+def test_a_sample_that_somebody_has_added_stays_and_disturbs_nothing(running, tiny, tmp_path):
+    import fiftyone as fo
+
+    dataset = opened(tiny, running, tmp_path / "log").dataset
+    dataset.add_sample(fo.Sample(filepath=str(tmp_path / "own.png")))
+    again = opened(tiny, running, tmp_path / "log")
+    assert (again.unchanged, again.gone) == (len(tiny.images), ())
+    assert dataset.count() == len(tiny.images) + 1
+    assert FiftyOneEdits(running[1])(tiny).corrections == ()
+
+
+@pytest.mark.slow
 def test_a_pull_that_dies_before_it_settles_gives_the_same_corrections_again(running, tiny, tmp_path):
     review = opened(tiny, running, tmp_path / "log")
     sample = review.dataset.match({names.IMAGE_ID: "made:1"}).first()
@@ -204,6 +286,40 @@ def test_the_evaluation_inside_is_that_of_the_command_line(running, tiny, tmp_pa
     assert inside["fluid"].ap50 == pytest.approx(average_precision(matches), abs=1e-12)
     assert inside["fluid"].images_with + inside["fluid"].images_without == len(images)
     assert inside["heart"].ap50 is None
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_on_real_films_the_evaluation_inside_finds_what_the_command_line_finds(running, tmp_path):
+    from boxray.review.evaluation import evaluate_inside
+
+    root = Path(__file__).parents[2]
+    whole_folder = root / "data/built/real"
+    kept = root / "runs/review" / name_start(whole_folder).strip("-") / "readings.jsonl"
+    if not (whole_folder / "manifest.json").is_file() or not kept.is_file():
+        pytest.skip("no built set with readings: boxray review open --data data/built/real --read")
+    whole = Manifest.load(whole_folder).part(Split.TEST)
+    said = find_readings([kept], whole, tmp_path / "notes.json")
+    part = whole.only(whole.images["image_id"].isin([image for image in said if said[image].status == "RESULT"]))
+    part = part.spread(400)
+    answers_of_models = said.only(part.images["image_id"])
+    review = opened(part, running, tmp_path / "log", said=answers_of_models)
+    detections = [said[image].detections for image in part.images["image_id"]]
+    space = part.label_space
+    n_judged = 0
+    for row in evaluate_inside(review.dataset, space):
+        matches, images = match_finding(part, detections, row.finding)
+        assert row.images_with + row.images_without == len(images)
+        assert row.images_with == (matches.n_boxes > 0).sum()
+        if row.key is None:
+            assert not matches.n_boxes.any()
+            continue
+        n_judged += 1
+        assert row.ap50 == pytest.approx(average_precision(matches), abs=1e-9)
+        hits, wrong, missed = (review.dataset.sum(f"{row.key}_{kind}") for kind in ("tp", "fp", "fn"))
+        assert (hits, wrong) == (matches.hits.sum(), (~matches.hits).sum())
+        assert missed == matches.n_boxes.sum() - matches.hits.sum()
+    assert n_judged >= 2
 
 
 @pytest.mark.slow

@@ -158,6 +158,8 @@ def test_an_override_that_is_none_is_refused(recipe_file, override, message):
     [
         pytest.param("- a", r"tiny\.yaml: expected keys and values, got list", id="a-list"),
         pytest.param("batch: [1", r"tiny\.yaml is not YAML", id="torn"),
+        pytest.param("batch: 4\nbatch: 8", r"tiny\.yaml is not YAML: .*'batch' is there twice", id="a-key-twice"),
+        pytest.param("stages: [{epochs: 2, epochs: 3}]", r"'epochs' is there twice", id="a-key-twice-within"),
         pytest.param("batch: !!python/object/apply:os.getcwd []", r"tiny\.yaml is not YAML", id="code"),
     ],
 )

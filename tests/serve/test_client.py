@@ -141,8 +141,12 @@ def test_it_gives_up_when_its_time_is_over():
     room = Room()
     room.classifier.may_go_on.clear()
     with room.served() as door:
-        with Client(str(door.base_url), timeout_s=0.5) as client, pytest.raises(ServiceError, match="202"):
+        with (
+            Client(str(door.base_url), timeout_s=0.5) as client,
+            pytest.raises(ServiceError, match=r"202 request\.not_ready: .* timeout_s"),
+        ):
             client.read(b"pixels")
+        assert room.readings._entries == {}  # nobody will ask for it
         room.service.drain()
         with Client(str(door.base_url), timeout_s=0.5) as client, pytest.raises(ServiceError) as refusal:
             client.read(b"pixels")
@@ -160,6 +164,18 @@ def test_it_says_the_token(monkeypatch):
             pytest.raises(ServiceError, match=r"401 request\.unauthorized"),
         ):
             client.read(b"pixels")
+
+
+def test_a_reading_that_the_service_may_not_forget_is_no_success(client, room):
+    reading_id = client.read(b"pixels")["id"]
+    client.forget("there is none of this name")
+
+    with (
+        Room(token=TOKEN).served() as door,
+        Client(str(door.base_url), token="another") as stranger,
+        pytest.raises(ServiceError, match=r"401 request\.unauthorized"),
+    ):
+        stranger.forget(reading_id)
 
 
 def test_a_real_radiograph_is_read_as_the_library_reads_it_and_a_refused_one_is_refused():

@@ -74,12 +74,12 @@ def test_the_image_ends_as_nobody_special_with_a_healthcheck_and_an_exec_entrypo
     assert values(steps, "ADD") == []
 
 
-def test_what_is_installed_is_the_base_at_tested_versions_without_torch(steps):
+def test_what_is_installed_is_the_base_and_dicom_at_tested_versions_without_torch(steps):
     (install,) = [each for each in values(steps, "RUN") if "pip install" in each]
-    base = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base = project["dependencies"] + project["optional-dependencies"]["pacs"]
 
-    assert install.endswith("--constraint constraints.txt .")
-    assert "[" not in install
+    assert install.endswith('--constraint constraints.txt ".[pacs]"')
     assert not [each for each in base if re.match(r"torch|ultralytics|nvidia|onnxruntime-gpu", each)]
 
 

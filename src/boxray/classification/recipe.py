@@ -56,6 +56,9 @@ class ClassificationRecipe(StrictModel):
     from features that were normalized so, and learning rates as small as the default do not make up for the change."""
     head_epochs: int = Field(default=5, ge=0)
     epochs: int = Field(default=10, ge=0)
+    averaged_epochs: int = Field(default=1, ge=1)
+    """The last epochs, whose weights are averaged and whose learning rate stays that of the first of them: stochastic
+    weight averaging (Izmailov et al., UAI 2018). 1 takes the last epoch's weights as they are."""
     head_lr: float = Field(default=1e-3, gt=0)
     lr: float = Field(default=1e-5, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
@@ -81,3 +84,11 @@ class ClassificationRecipe(StrictModel):
         if not isinstance(content, dict) or "side_px" in content:
             return content
         return {**content, "side_px": SIDE_PX.get(content.get("architecture", "mobilenet_v2"), 224)}
+
+    @model_validator(mode="after")
+    def _average_epochs_of_all_layers(self) -> ClassificationRecipe:
+        if self.averaged_epochs > max(1, self.epochs):
+            raise ValueError(
+                f"averaged_epochs={self.averaged_epochs}, but all layers learn for {self.epochs} epochs only"
+            )
+        return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from torch import nn
 
 from boxray.classification.backbones import PooledClassifier, build_classifier, load_start
 from boxray.classification.change import draw_change
+from boxray.classification.checkpoints import average_of_last, load_last_epoch, save_epoch
 from boxray.classification.folder import build_from_folder
 from boxray.classification.load import WEIGHTS
 from boxray.classification.loss import exclusive_loss, masked_loss, positive_balance
@@ -29,11 +29,10 @@ from boxray.core.frames import Letterbox
 from boxray.data.draw import draw_at_most
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.runs.recipe import require_start
 from boxray.runs.run import Run, latest_run, start_run
+from boxray.runs.step import Step, Tell, kept_in, tell_nobody
 from boxray.tensors import read_tensors, write_tensors
-
-LOG = logging.getLogger(__name__)
-
 
 SQUARES = "squares.npy"
 """Lies in the run folder while it trains."""
@@ -59,7 +58,7 @@ def train(
     resume: bool = False,
     runs: Path = Path("runs"),
     threads: int | None = None,
-    progress: Callable[[int], None] = lambda _images: None,
+    tell: Tell = tell_nobody,
 ) -> Run:
     """Run both stages and leave `classifier.safetensors` in the run folder.
 
@@ -71,13 +70,15 @@ def train(
         resume: Go on with the newest run of this recipe on this data.
         runs: Where run folders lie.
         threads: Of the processor; None means all cores.
-        progress: Called with the number of images shown since the last call.
+        tell: Called after every batch.
 
     Raises:
-        DataError: If no finding has both a positive and a negative in the training part.
+        DataError: If no finding has both a positive and a negative in the training part, or the start weights are not
+            there.
         ModelError: If the loss is not finite, or start weights do not fit.
         RecipeError: If there is nothing to resume, or pictures are to be mirrored that have sides.
     """
+    require_start(recipe.start)
     if recipe.image_folder is not None:
         build_from_folder(recipe.image_folder, recipe.data)
     manifest = Manifest.load(recipe.data)
@@ -102,12 +103,12 @@ def train(
             taught = Taught(prepare(part, recipe, squares), targets, weights)
             loss = exclusive_loss if part.label_space.exclusive else masked_loss
         for epoch in epochs:
-            mean = _one_epoch(classifier, epoch, taught, loss, recipe, progress)
-            _save_epoch(classifier, run.folder, epoch.number)
-            LOG.info("epoch %d: loss %.4f", epoch.number, mean)
+            _one_epoch(classifier, epoch, taught, loss, recipe, kept_in(run.folder, tell))
+            save_epoch(classifier, run.folder, epoch.number, kept=recipe.averaged_epochs)
     finally:
         squares.unlink(missing_ok=True)
-    write_tensors(classifier.state_dict(), run.folder / WEIGHTS)
+    state = average_of_last(recipe.averaged_epochs, run.folder) or classifier.state_dict()
+    write_tensors(state, run.folder / WEIGHTS)
     positives = ((targets == 1) & (weights > 0)).sum(axis=0).tolist()
     trained = {
         "label_space": part.label_space.to_mapping(),
@@ -153,14 +154,13 @@ class _Epoch:
 
 def _epochs_to_run(classifier: PooledClassifier, recipe: ClassificationRecipe, folder: Path) -> Iterator[_Epoch]:
     """The epochs after the last checkpoint, which is loaded: first the head's, then those of all layers."""
-    done = max((int(path.stem.split("-")[1]) for path in folder.glob("epoch-*.safetensors")), default=0)
-    if done:
-        classifier.load_state_dict(read_tensors(folder / f"epoch-{done}.safetensors"))
+    done = load_last_epoch(classifier, folder)
     for number in range(done + 1, recipe.head_epochs + recipe.epochs + 1):
         if number <= recipe.head_epochs:
             yield _Epoch(number, recipe.head_lr, only_head=True)
         else:
-            share = (number - recipe.head_epochs - 1) / recipe.epochs
+            falling = min(number - recipe.head_epochs - 1, recipe.epochs - recipe.averaged_epochs)
+            share = falling / recipe.epochs
             yield _Epoch(number, recipe.lr * 0.5 * (1 + np.cos(np.pi * share)), only_head=False)
 
 
@@ -184,8 +184,8 @@ def _one_epoch(
     taught: Taught,
     loss_of: Loss,
     recipe: ClassificationRecipe,
-    progress: Callable[[int], None],
-) -> float:
+    tell: Tell,
+) -> None:
     # A fresh optimizer and seed an epoch: a run that was cut off and goes on ends with the very same weights.
     rng = np.random.default_rng([recipe.seed, epoch.number])
     torch.manual_seed(int(rng.integers(2**31)))
@@ -193,9 +193,9 @@ def _one_epoch(
     optimizer = torch.optim.AdamW(learning, lr=epoch.lr, weight_decay=recipe.weight_decay)
     balance = torch.from_numpy(positive_balance(taught.targets, taught.weights).astype(np.float32)).to(recipe.device)
     order = rng.permutation(len(taught.squares))
+    batches = [order[start : start + recipe.batch] for start in range(0, len(order) - recipe.batch + 1, recipe.batch)]
     total = 0.0
-    for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
-        chosen = order[start : start + recipe.batch]
+    for number, chosen in enumerate(batches, start=1):
         squares = np.stack([draw_change(rng, recipe).apply(taught.squares[index]) for index in chosen])
         pixels = torch.from_numpy(network_input(squares)).to(recipe.device)  # (B, 3, S, S)
         pixels = pixels.contiguous(memory_format=torch.channels_last)  # on a CPU half as fast again
@@ -208,11 +208,4 @@ def _one_epoch(
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         total += loss.item()
-        progress(len(chosen))
-    return total / max(1, len(order) // recipe.batch)
-
-
-def _save_epoch(classifier: PooledClassifier, folder: Path, epoch: int) -> None:
-    write_tensors(classifier.state_dict(), folder / f"epoch-{epoch}.safetensors")
-    if epoch > 1:
-        (folder / f"epoch-{epoch - 1}.safetensors").unlink(missing_ok=True)
+        tell(Step(epoch.number, recipe.head_epochs + recipe.epochs, number, len(batches), {"loss": total / number}))

@@ -14,7 +14,7 @@ from boxray.classification.gate.gate import FOLDER, Counted, save_gate
 from boxray.classification.recipe import SIDE_PX, ClassificationRecipe
 from boxray.cli import lungs
 from boxray.cli.classification_evaluate import AsJson, card, compare, evaluate, sanity
-from boxray.cli.show import progress_bar, steps
+from boxray.cli.show import progress_bar, steps, training_bar
 from boxray.cli.training import (
     DataFolder,
     Overrides,
@@ -72,8 +72,8 @@ def _trained(asked: ClassificationRecipe, name: str, resume: bool, threads: int 
         from boxray.classification.train import train as train_classifier
     except ImportError as error:
         raise MissingExtra("training a classifier", "train") from error
-    with progress_bar("training, images", None) as progress:
-        return train_classifier(asked, name, resume=resume, threads=threads, progress=steps(progress)).folder
+    with training_bar() as tell:
+        return train_classifier(asked, name, resume=resume, threads=threads, tell=tell).folder
 
 
 def _begun(asked: ClassificationRecipe, name: str) -> bool:

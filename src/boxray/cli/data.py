@@ -85,9 +85,12 @@ def sources(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Every source there is a card for: licence, findings, and what of it is in use and on disk."""
-    used = read_datasets_file(datasets) if datasets.is_file() else DatasetsFile(sources={})
+    nothing_used = datasets == DATASETS and not datasets.is_file()  # outside a checkout there are cards all the same
+    used = DatasetsFile(sources={}) if nothing_used else read_datasets_file(datasets)
     folder = cards or bench_folder("data/cards")
     rows = [_source(load_card(path.stem, cards), used) for path in sorted(folder.glob("*.yaml"))]
+    if not rows:
+        raise DataError(f"there is no card in {folder.name}/; a card is a file <source>.yaml, see data/README.md")
     rows.sort(key=lambda row: not row["in_use"])
     if as_json:
         print(json.dumps(rows, indent=2))

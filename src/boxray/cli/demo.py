@@ -10,15 +10,15 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from boxray.cli.exits import Exit
 from boxray.cli.read import DetectorChoice, expand
-from boxray.cli.show import progress_bar, steps
+from boxray.cli.show import progress_bar, steps, written
 from boxray.core.bench import bench_folder
 from boxray.core.errors import InputError, Outcome
 from boxray.core.findings import LabelSpace
-from boxray.core.radiograph import Radiograph
 from boxray.core.reading import DISCLAIMER, Reading
 from boxray.imaging.read import read_radiograph
 from boxray.localization.overlay import overlay
@@ -38,12 +38,12 @@ def demo(
     items = []
     with progress_bar("reading", len(paths)) as progress:
         for path in paths:
-            rad: Radiograph | None = None
+            name, rad = written(Path(path.name)), None
             try:
                 rad = read_radiograph(path)
-                reading = reader.read_radiograph(rad, path.name)
+                reading = reader.read_radiograph(rad, name)
             except InputError as error:
-                reading = Reading.not_answered(path.name, error)
+                reading = Reading.not_answered(name, error)
             items.append(Item(reading, overlay(rad, reading, reader.label_space)))
             steps(progress)()
     page = write_page(out, items, reader.label_space)
@@ -67,7 +67,7 @@ def examples() -> list[Path]:
 def _table(readings: list[Reading], label_space: LabelSpace) -> Table:
     table = Table("radiograph", "detector: best box of each finding", "classifier: scores over their thresholds")
     for reading in readings:
-        table.add_row(Path(reading.file).name, *_said(reading, label_space))
+        table.add_row(escape(reading.file), *_said(reading, label_space))
     silent = {key for reading in readings for key in reading.not_assessed.get("detector", ())}
     names = ", ".join(finding.display for finding in label_space if finding.key in silent)
     table.caption = f"Not assessed by the detector: {names}" if names else None

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from boxray.cli.detection_compare import WEIGHTS_HELP, compare
-from boxray.cli.show import PEOPLE, progress_bar, steps
+from boxray.cli.show import PEOPLE, progress_bar, steps, training_bar
 from boxray.cli.training import (
     DataFolder,
     Overrides,
@@ -54,7 +54,9 @@ def train(recipe: RecipeName, overrides: Overrides = None, resume: Resume = Fals
 
     path = recipe_path("detection", recipe)
     asked = load_recipe(DetectionRecipe, path, overrides or [])
-    print(train_detector(asked, path.stem, resume=resume, threads=threads).folder)
+    with training_bar() as tell:
+        run = train_detector(asked, path.stem, resume=resume, threads=threads, tell=tell)
+    print(run.folder)
 
 
 @app.command()

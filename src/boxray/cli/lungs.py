@@ -13,7 +13,7 @@ from rich.table import Table
 from boxray.classification.classify import CamClassifier
 from boxray.classification.lungs.evaluate import GOOD, evaluate_lungs, evaluate_masks
 from boxray.classification.lungs.recipe import LungRecipe
-from boxray.cli.show import progress_bar, steps
+from boxray.cli.show import progress_bar, steps, training_bar
 from boxray.cli.training import (
     DataFolder,
     Overrides,
@@ -43,8 +43,8 @@ def train(recipe: RecipeName, overrides: Overrides = None, resume: Resume = Fals
         from boxray.classification.lungs.train import train_lungs
     except ImportError as error:
         raise MissingExtra("training the lung fields", "train") from error
-    with progress_bar("training, images", None) as progress:
-        run = train_lungs(asked, path.stem, resume=resume, threads=threads, progress=steps(progress))
+    with training_bar() as tell:
+        run = train_lungs(asked, path.stem, resume=resume, threads=threads, tell=tell)
     print(run.folder)
 
 

@@ -73,11 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_said(error, Exit.PARTLY))
     except BoxrayError as error:
         sys.exit(_said(error, Exit.ERROR))
+    except OSError as error:  # a folder that may not be written to, a full disk
+        logging.getLogger(__name__).info("what the system refused:", exc_info=error)
+        sys.exit(_said(_of_the_system(error), Exit.ERROR))
 
 
-def _said(error: BoxrayError, code: Exit) -> Exit:
+def _said(error: object, code: Exit) -> Exit:
     print(f"boxray: {error}", file=sys.stderr)
     return code
+
+
+def _of_the_system(error: OSError) -> str:
+    """What the system says, without the number that it gives it."""
+    return str(error).removeprefix(f"[Errno {error.errno}] ")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import IO, Annotated, Literal
 import typer
 
 from boxray.cli.exits import Exit
-from boxray.cli.show import PEOPLE, line_of, progress_bar, steps
+from boxray.cli.show import PEOPLE, line_of, progress_bar, steps, written
 from boxray.core.ahead import in_order
 from boxray.core.errors import InputError, Outcome
 from boxray.core.findings import LabelSpace
@@ -46,7 +46,7 @@ def read(
     engine: Annotated[EngineName, typer.Option(help="What runs the networks.")] = "openvino",
     detector: DetectorChoice = None,
     sr: Annotated[
-        Path | None, typer.Option(help="Write DICOM SR and GSPS of each DICOM file here (extra [pacs]).")
+        Path | None, typer.Option(help="Write DICOM SR and GSPS of each DICOM file here (extra \\[pacs]).")
     ] = None,
     scope_check: Annotated[
         bool, typer.Option("--scope-check/--no-scope-check", help="Refuse what is no frontal chest radiograph.")
@@ -55,14 +55,16 @@ def read(
     """Read radiographs with the released weights. Exit code 3: some were refused or failed."""
     if detector is not None and only == "classifier":
         raise typer.BadParameter("--detector names weights that --only classifier does not ask; leave one of them out")
-    paths = list(expand(files))
-    reader = released_reader(engine, only, many=len(paths) >= MANY, detector=detector, scope_check=scope_check)
-    not_read = 0
+    if sr is not None:
+        require_writer()
     for folder in (out, sr):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-    if sr is not None:
-        require_writer()
+    paths = list(expand(files))
+    if not paths:
+        PEOPLE.print("no file to read: the folders are empty, or hold hidden files alone")
+    reader = released_reader(engine, only, many=len(paths) >= MANY, detector=detector, scope_check=scope_check)
+    not_read = 0
     with (
         progress_bar("reading", len(paths)) as progress,
         _record(out) as record,
@@ -106,13 +108,14 @@ def read_one(
     reader: Reader, path: Path, min_score: float | None, picture: Path | None, children: DecodingChildren
 ) -> Reading:
     """Read one file and draw it where asked to."""
+    name = written(path)
     if picture is None:
-        return reader.read(path, str(path), min_score=min_score, children=children)
+        return reader.read(path, name, min_score=min_score, children=children)
     try:
         rad = read_radiograph(path, children=children)
     except InputError as error:
-        return Reading.not_answered(str(path), error)
-    reading = reader.read_radiograph(rad, str(path), min_score=min_score)
+        return Reading.not_answered(name, error)
+    reading = reader.read_radiograph(rad, name, min_score=min_score)
     picture.write_bytes(encode_png(overlay(rad, reading, reader.label_space)))
     return reading
 

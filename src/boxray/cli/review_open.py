@@ -22,7 +22,8 @@ from boxray.review.exchange import label_config, out_images, write_cvat, write_l
 from boxray.review.from_fiftyone import FiftyOneEdits
 from boxray.review.naming import dataset_name
 from boxray.review.opening import AT_MOST, PORT, chosen, open_review, reviewer_of, show
-from boxray.review.readings import find_readings, read_set
+from boxray.review.read_set import read_set
+from boxray.review.readings import Readings, find_readings
 
 READINGS: Final = Path("runs/review")
 """Where readings that were made for a review are kept, a folder for each built set."""
@@ -72,20 +73,20 @@ def open_set(
     name = reviewer_of(reviewer)
     places = list(readings or ())
     kept = READINGS / dataset_name(whole.folder, "").strip("-")
+    state = state_folder()
+    notes = state / "readings" / f"{kept.name}.json"
     if read:
         with progress_bar("reading", len(part.images)) as bar:
-            read_set(part, kept, steps(bar))
+            read_set(part, kept, steps(bar), notes=notes)
     if kept.is_dir():
         places.insert(0, kept)
-    said = find_readings(places, part) if places else {}
-    state = state_folder()
+    said = find_readings(places, part, notes) if places else Readings()
     with database(state):
         with progress_bar("opening", len(part.images)) as bar:
             review = open_review(part, whole, said, corrections, name, state, steps(bar))
         if view is not None and view not in review.views:
             raise DataError(f"there is no view {view!r}; there are: {', '.join(review.views)}")
-        n_read = sum(each.status == "RESULT" for each in said.values())
-        print(f"data set {review.dataset.name}: {len(part.images)} images, {n_read} of them with a reading")
+        print(f"data set {review.name}: {len(part.images)} images, {said.n_read} of them with a reading")
         print(
             f"{review.added} added, {review.renewed} brought up to date, {review.unchanged} unchanged, "
             f"{review.kept_edits} edited findings kept"

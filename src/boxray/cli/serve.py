@@ -7,10 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
+from boxray.cli.exits import Exit
 from boxray.cli.read import DetectorChoice
+from boxray.cli.show import PEOPLE
+from boxray.core.reading import DISCLAIMER
 from boxray.engines import EngineName
 
-app = typer.Typer(help="Serve the reading room: app and REST in one process, on this machine only.")
+app = typer.Typer(help="Serve the reading room: app and REST in one process, on this machine only; read an archive.")
+
+LEDGER = Path("runs/pacs/ledger.jsonl")
 
 Address = Annotated[str, typer.Option(help="Where to listen; one that others can reach needs a token.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0: a free one.")]
@@ -63,6 +68,40 @@ def rest_alone(
 
     where = _where(address, port, host, root_path, token_file, source)
     launch_rest(_service(engine, detector), **where)
+
+
+@app.command("pacs")
+def archive_door(
+    url: Annotated[str, typer.Argument(help="DICOMweb address of the archive: https://pacs.example/dicom-web")],
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 10,
+    days: Annotated[int, typer.Option(min=0, help="How many days before today a study may be of.")] = 2,
+    modality: Annotated[list[str] | None, typer.Option(help="Of radiographs; default: CR and DX.")] = None,
+    ledger: Annotated[Path, typer.Option(help="File of what was read; holds no word of a patient.")] = LEDGER,
+    user: Annotated[str | None, typer.Option(help="Who asks, if the archive wants to know.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with the password of --user; or set BOXRAY_ARCHIVE_PASSWORD.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once, say what became of it, end.")] = False,
+    engine: Engine = "openvino",
+    detector: DetectorChoice = None,
+) -> None:
+    """Read each new radiograph of an archive once; its report goes into its study (extra [pacs])."""
+    from boxray.serve.dicom import require_writer
+    from boxray.serve.pacs import Archive, Ledger, Watch
+    from boxray.serve.pacs.archive import MODALITIES
+    from boxray.serve.server import ended_by_signal, read_login
+
+    require_writer()
+    archive = Archive(url, read_login(user, password_file))
+    service = _service(engine, detector)
+    watch = Watch(archive, service, Ledger(ledger, service.models), days, modality or MODALITIES)
+    if once:
+        done = watch.one_round()
+        print(", ".join(f"{outcome} {n}" for outcome, n in sorted(done.items())) or "nothing new")
+        raise typer.Exit(Exit.PARTLY if done["FAILED"] else Exit.DONE)
+    PEOPLE.print(f"boxray reads what comes into {url}  ({DISCLAIMER})  Ctrl+C ends it.", markup=False, highlight=False)
+    with ended_by_signal() as stop:
+        watch.go_on(every, stop)
 
 
 @app.callback(invoke_without_command=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +21,7 @@ from rich.progress import (
 from boxray.core.errors import Outcome
 from boxray.core.findings import LabelSpace
 from boxray.core.reading import Reading
+from boxray.runs.step import Step, Tell
 
 PEOPLE = Console(stderr=True)
 
@@ -38,9 +41,33 @@ def progress_bar(what: str, total: int | None) -> Iterator[Progress]:
         yield progress
 
 
+@contextmanager
+def training_bar() -> Iterator[Tell]:
+    """A bar of the epoch on stderr, and a line when it ends; where stderr is no terminal the lines alone."""
+    with progress_bar("preparing", None) as progress:
+
+        def tell(step: Step) -> None:
+            said = f"epoch {step.epoch} of {step.epochs}: " + ", ".join(
+                f"{name} {loss:.4g}" for name, loss in step.losses.items()
+            )
+            progress.update(TaskID(0), description=said, completed=step.batch, total=step.batches)
+            if step.ends_epoch:
+                PEOPLE.print(said, highlight=False)
+
+        yield tell
+
+
 def steps(progress: Progress) -> Callable[..., None]:
     """What moves the bar of `progress_bar` on by one, or by the number that it is called with."""
     return lambda number=1: progress.advance(TaskID(0), number)
+
+
+def written(path: Path) -> str:
+    """A path as text that any file takes: a byte of a name that is no UTF-8 stands as a backslash, x and two digits.
+
+    Python keeps such bytes as half characters, which neither JSON nor HTML can hold.
+    """
+    return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
 
 def line_of(reading: Reading, label_space: LabelSpace) -> str:

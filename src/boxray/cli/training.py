@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,7 +16,7 @@ WeightsName = Annotated[str, typer.Option("--name", help="Of the weights.")]
 WeightsVersion = Annotated[str, typer.Option("--version", help="Of the weights.")]
 WeightsFolder = Annotated[Path, typer.Option("--out", help="Where they go.")]
 DataFolder = Annotated[Path, typer.Option(help="Folder of a built data set.")]
-SplitName = Annotated[str, typer.Option(help="train, val or test.")]
+SplitName = Annotated[Literal["train", "val", "test"], typer.Option(help="Part of the data set.")]
 WithAssumed = Annotated[
     bool, typer.Option("--with-assumed", help="Count images in which a card only assumes that the finding is absent.")
 ]

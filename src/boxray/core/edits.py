@@ -107,9 +107,17 @@ def _edit(item: Any, reading: Reading, label_space: LabelSpace) -> Edit:
         finding,
         _box(item["box_xyxy"], reading.size_wh),
         reader.strip(),
-        datetime.fromisoformat(at),
+        _time(at),
         None if of is None else reading.detections[of],
     )
+
+
+def _time(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    try:
+        return at.astimezone(UTC) if at.tzinfo else at
+    except OverflowError as error:
+        raise ValueError("the time of an edit lies beyond all years") from error
 
 
 def _box(raw: Any, size_wh: tuple[int, int] | None) -> Box:
@@ -119,7 +127,8 @@ def _box(raw: Any, size_wh: tuple[int, int] | None) -> Box:
     if size_wh is None:
         raise ValueError("only a result has boxes to be annotated")
     width, height = size_wh
-    x1, y1, x2, y2 = (min(max(float(edge), 0.0), float(most)) for edge, most in zip(raw, (*size_wh,) * 2, strict=True))
+    # Cut before it becomes a float: JSON knows whole numbers that none can hold.
+    x1, y1, x2, y2 = (float(min(max(edge, 0), most)) for edge, most in zip(raw, (*size_wh,) * 2, strict=True))
     if not (x1 < x2 <= width and y1 < y2 <= height):
         raise ValueError("a box has an area on the radiograph")
     return Box(x1, y1, x2, y2)

@@ -18,16 +18,6 @@ SCHEMA: Final = "boxray.reading/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Annotation:
-    """A reader's box, in the frame of the image file that it belongs to."""
-
-    finding: str
-    box: Box
-    reader: str
-    raw_label: str
-
-
-@dataclass(frozen=True, slots=True)
 class Detection:
     """The detector's box, in the radiograph's frame."""
 

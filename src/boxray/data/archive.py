@@ -26,6 +26,8 @@ _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000
 """Flags of encryption: of the member, strong, of the directory (APPNOTE 4.4.4)."""
 _LOCAL_HEADER_BYTES: Final = 30
 """Of a member without its name (APPNOTE 4.3.7)."""
+_ENTRY: Final = b"PK\x01\x02"
+"""Begins the entry of each member in the directory (APPNOTE 4.3.12)."""
 _CHUNK_BYTES: Final = 2**20
 _LONGEST_NAME_BYTES: Final = 255
 """Of one file or folder, on every usual file system."""
@@ -61,6 +63,9 @@ def unsafe_members(archive: Path | bytes, limits: Limits = DEFAULT) -> list[tupl
     Returns:
         Name of the member (``""`` for the archive as a whole) and reason, in the archive's order. Empty means safe.
     """
+    if isinstance(archive, bytes) and archive.count(_ENTRY) > limits.members:
+        # Before `zipfile` makes an object of each: of an upload of 128 MB it would make 2.8 million.
+        return [("", f"more than {limits.members} members, or archives among them")]
     try:
         with _open(archive) as opened:
             members = opened.infolist()

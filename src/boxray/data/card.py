@@ -37,8 +37,8 @@ class Card(_Strict):
     """What a source says of itself, and which rule turns its silence into presence.
 
     The rules are tried in this order, and which one decided is kept per cell of the manifest:
-    a box, an image-level label, an exhaustive reading, the one class of an image, a label that is missing, a stated
-    reason, an assumption. What none of them decides is UNKNOWN.
+    a box, an image-level label, an exhaustive reading, a label that is missing, a stated reason, an assumption, and
+    in an exclusive label space the one class of an image. What none of them decides is UNKNOWN.
     """
 
     key: str

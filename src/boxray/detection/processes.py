@@ -13,18 +13,22 @@ import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from boxray.core.errors import BoxrayError, ModelError
 
 
-def run_together(world_size: int, work: Callable[..., None], asked: tuple[Any, ...]) -> None:
-    """Run ``work(*asked)`` in so many fresh processes, with the environment that `torch.distributed` reads.
+def run_together(
+    world_size: int, work: Callable[..., None], asked: tuple[Any, ...], tell: Callable[[Any], None]
+) -> None:
+    """Run ``work(*asked, tell)`` in so many fresh processes, with the environment that `torch.distributed` reads.
 
     Args:
         world_size: How many.
-        work: A function of a module; what it writes is all that comes back.
+        work: A function of a module; what it writes and tells is all that comes back.
         asked: What can be pickled.
+        tell: Called here with whatever a process tells there.
 
     Raises:
         BoxrayError: What the first process that failed raised, if it is one of ours.
@@ -32,7 +36,7 @@ def run_together(world_size: int, work: Callable[..., None], asked: tuple[Any, .
     """
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     port = _free_port()
-    processes, pipes = [], []
+    at_work: dict[Connection, BaseProcess] = {}
     try:
         for rank in range(world_size):
             ours, theirs = context.Pipe(duplex=False)
@@ -40,20 +44,37 @@ def run_together(world_size: int, work: Callable[..., None], asked: tuple[Any, .
             process = context.Process(target=_rank_main, args=told)
             process.start()
             theirs.close()
-            processes.append(process)
-            pipes.append(ours)
-        waiting = dict(enumerate(processes))
-        while waiting:
-            ended = set(wait([process.sentinel for process in waiting.values()]))
-            for place in [place for place, process in waiting.items() if process.sentinel in ended]:
-                process = waiting.pop(place)
+            at_work[ours] = process
+        _hear_out(dict(at_work), tell)
+    finally:
+        for child in at_work.values():
+            child.kill()
+            child.join()
+
+
+def _hear_out(at_work: dict[Connection, BaseProcess], tell: Callable[[Any], None]) -> None:
+    """Tell what comes, until every process has ended.
+
+    Raises:
+        BoxrayError: That a process sent.
+        ModelError: If one ended without a word.
+    """
+    while at_work:
+        for pipe in wait(list(at_work)):
+            assert isinstance(pipe, Connection), "only pipes are waited for"
+            try:
+                said = pipe.recv()
+            except EOFError:
+                process = at_work.pop(pipe)
                 process.join()
                 if process.exitcode != 0:
-                    raise _what_failed(pipes[place], process.exitcode)
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
+                    raise ModelError(
+                        f"a training process ended with exit code {process.exitcode}; what it said stands above"
+                    ) from None
+                continue
+            if isinstance(said, BoxrayError):
+                raise said
+            tell(said)
 
 
 def _rank_main(
@@ -68,7 +89,7 @@ def _rank_main(
         "MASTER_PORT": str(port),
     }
     try:
-        work(*asked)
+        work(*asked, pipe.send)
     except BoxrayError as error:
         pipe.send(error)
         sys.exit(1)
@@ -80,16 +101,6 @@ def _end_with_parent() -> None:
     assert parent is not None, "this is a child"
     parent.join()
     os._exit(1)
-
-
-def _what_failed(pipe: Connection, exitcode: int | None) -> BoxrayError:
-    try:
-        error = pipe.recv() if pipe.poll() else None
-    except EOFError:
-        error = None
-    if isinstance(error, BoxrayError):
-        return error
-    return ModelError(f"a training process ended with exit code {exitcode}; what it said stands above")
 
 
 def _free_port() -> int:

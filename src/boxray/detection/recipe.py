@@ -8,6 +8,16 @@ from pydantic import Field, model_validator
 
 from boxray.runs.recipe import AS_LIST, Clahe, FilePath, StrictModel
 
+Architecture = Literal[
+    "yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x",
+    "yolov5n", "yolov5s", "yolov5m", "yolov5l", "yolov5x",
+    "yolov9t", "yolov9s", "yolov9m", "yolov9c", "yolov9e",
+    "yolo11n", "yolo11s", "yolo11m", "yolo11l", "yolo11x",
+    "yolo12n", "yolo12s", "yolo12m", "yolo12l", "yolo12x",
+]  # fmt: skip
+"""The detectors of ultralytics that have YOLOv8's head and loss, which is where partial labels enter. Those with
+another head (RT-DETR, YOLOv10, YOLO26) would be taught that the unknown is background: there are none."""
+
 
 class Stage(StrictModel):
     """Some epochs at one size. Small sizes first cost little and learn most of what there is to learn."""
@@ -46,7 +56,7 @@ class Augment(StrictModel):
 class DetectionRecipe(StrictModel):
     """Everything that decides what comes out. What is not here is not configurable."""
 
-    architecture: Literal["yolov8n", "yolov8s", "yolov8m", "yolov8l"] = "yolov8n"
+    architecture: Architecture = "yolov8n"
     start: FilePath | None = None
     """Safetensors to start from; those of a network half as wide and as deep are doubled. None: random weights."""
     data: FilePath

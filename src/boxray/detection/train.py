@@ -13,7 +13,9 @@ from boxray.detection.processes import run_together
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.ultralytics_engine import STAGE_STATE, said_plainly, tame_ultralytics, train_stage
 from boxray.detection.weighting import boxed_findings, draw_images
+from boxray.runs.recipe import require_start
 from boxray.runs.run import Run, latest_run, start_run
+from boxray.runs.step import Tell, kept_in, tell_nobody
 from boxray.tensors import read_tensors, write_tensors
 
 WEIGHTS = "detector.safetensors"
@@ -26,10 +28,11 @@ def train(
     resume: bool = False,
     runs: Path = Path("runs"),
     threads: int | None = None,
+    tell: Tell = tell_nobody,
 ) -> Run:
     """Run all stages and leave `detector.safetensors` in the run folder.
 
-    A run that was cut off goes on after its last whole epoch with ``resume=True``.
+    A run that was cut off goes on after its last whole epoch with ``resume=True``. `tell` is called after every batch.
 
     Raises:
         DataError: If the training part has no boxes, or the start weights are not there.
@@ -40,8 +43,7 @@ def train(
     """
     manifest = Manifest.load(recipe.data)
     fingerprint = manifest.fingerprint
-    if recipe.start is not None and not recipe.start.is_file():
-        raise DataError(f"start weights {recipe.start.name!r} are not there; set start=null to train from nothing")
+    require_start(recipe.start)
     whole = draw_images(manifest.part(Split.TRAIN), recipe)
     part = hide_findings(whole, recipe.hide, recipe.seed)
     if part.boxes.empty:
@@ -51,14 +53,19 @@ def train(
     run = begin("detection", recipe_name, recipe, fingerprint, runs)
     tame_ultralytics(run.folder / "ultralytics")
     with said_plainly(recipe.batch):
-        state = _train_stages(recipe, part.label_space.keys, images, run.folder, threads)
+        state = _train_stages(recipe, part.label_space.keys, images, run.folder, threads, kept_in(run.folder, tell))
         write_tensors(read_tensors(state), run.folder / WEIGHTS)
     run.write_json("trained.json", describe_training(part, whole, recipe, fingerprint))
     return run
 
 
 def _train_stages(
-    recipe: DetectionRecipe, names: tuple[str, ...], images: TrainingImages, folder: Path, threads: int | None
+    recipe: DetectionRecipe,
+    names: tuple[str, ...],
+    images: TrainingImages,
+    folder: Path,
+    threads: int | None,
+    tell: Tell,
 ) -> Path:
     """All stages that are not done; the state of the last."""
     state = recipe.start
@@ -68,9 +75,9 @@ def _train_stages(
         if not done.is_file():
             asked = (recipe, number, names, images, stage_folder, state, threads)
             if recipe.world_size == 1:
-                train_stage(*asked)
+                train_stage(*asked, tell)
             else:
-                run_together(recipe.world_size, train_stage, asked)
+                run_together(recipe.world_size, train_stage, asked, tell)
         state = done
     assert state is not None, "a recipe has at least one stage"
     return state

@@ -11,7 +11,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from boxray.detection.films import FilmSet, TrainingImages
 from boxray.detection.partial_loss import anchor_weights, film_under, present_losses, same_film
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.widening import widened
+from boxray.runs.step import Step, Tell
 from boxray.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def train_stage(
     folder: Path,
     start: Path | None,
     threads: int | None,
+    tell: Tell,
 ) -> None:
     """Train one stage in this process, or go on with it if `folder` holds a checkpoint.
 
@@ -86,6 +89,7 @@ def train_stage(
             tensors of other shapes (another number of findings) are left as the architecture makes them. None
             starts from random weights.
         threads: Of a CPU; None takes all cores.
+        tell: Called after every batch, in the first of several processes.
 
     Raises:
         ModelError: If a loss is not finite, or the start weights are of another architecture.
@@ -132,6 +136,8 @@ def train_stage(
         cores = threads or os.cpu_count() or 1
         torch.set_num_threads(max(1, cores // recipe.world_size))  # making a trainer leaves one core idle
         trainer.add_callback("on_train_batch_end", _require_finite_loss)
+        if os.environ.get("RANK", "0") == "0":
+            trainer.add_callback("on_train_batch_end", _teller(recipe, number, tell))
         trainer.train()
 
 
@@ -143,6 +149,20 @@ def _require_finite_loss(trainer: Any) -> None:
         "checkpoint of the last whole epoch is kept. Train with a lower lr, or precision=float32",
         "model.not_finite",
     )
+
+
+def _teller(recipe: DetectionRecipe, number: int, tell: Tell) -> Callable[[Any], None]:
+    """A callback of ultralytics' that counts the batches of each epoch of stage `number`, and tells."""
+    earlier = sum(stage.epochs for stage in recipe.stages[:number])
+    epochs = sum(stage.epochs for stage in recipe.stages)
+    batches: Counter[int] = Counter()
+
+    def after_batch(trainer: Any) -> None:
+        batches[trainer.epoch] += 1
+        losses = {name.removesuffix("_loss"): float(mean) for name, mean in trainer.tloss.items()}
+        tell(Step(earlier + trainer.epoch + 1, epochs, batches[trainer.epoch], len(trainer.train_loader), losses))
+
+    return after_batch
 
 
 def _gpu_precision() -> str | bool:

@@ -38,7 +38,7 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from boxray.core.errors import CODES, InputError
+from boxray.core.errors import InputError
 from boxray.core.radiograph import Radiograph
 from boxray.imaging.limits import MAX_PIXELS
 
@@ -140,7 +140,7 @@ class DecodingChild:
             head, body = self._ask(json.dumps(options).encode(), data)
         return _radiograph(head, body)
 
-    def _ask(self, options: bytes, data: bytes) -> tuple[dict[str, Any], memoryview]:
+    def _ask(self, options: bytes, data: bytes) -> tuple[memoryview, memoryview]:
         """Send one file, wait for its reply; a keeper that does not answer as agreed is dropped."""
         try:
             return self._exchange(options, data)
@@ -148,14 +148,13 @@ class DecodingChild:
             self._drop()  # whatever happened, also KeyboardInterrupt: half a reply may stand in the pipe
             raise
 
-    def _exchange(self, options: bytes, data: bytes) -> tuple[dict[str, Any], memoryview]:
+    def _exchange(self, options: bytes, data: bytes) -> tuple[memoryview, memoryview]:
         reply = self._send(options, data)
         deadline = time.monotonic() + self._limits.wall_s + _GRACE_S
         head_bytes, body_bytes = _REPLY.unpack(_receive(reply, _REPLY.size, deadline))
         if head_bytes > _HEAD_BYTES or body_bytes > _BODY_BYTES:
             raise InputError("decode.crashed", _NONSENSE)
-        head = json.loads(bytes(_receive(reply, head_bytes, deadline)))
-        return head, _receive(reply, body_bytes, deadline)
+        return _receive(reply, head_bytes, deadline), _receive(reply, body_bytes, deadline)
 
     def _send(self, options: bytes, data: bytes) -> int:
         """Write the file into the keeper's pipe. A keeper that died while idle is replaced, once.
@@ -254,11 +253,12 @@ def _receive(pipe: int, n_bytes: int, deadline: float) -> memoryview:
     return view
 
 
-def _radiograph(head: dict[str, Any], body: memoryview) -> Radiograph:
+def _radiograph(line: memoryview, body: memoryview) -> Radiograph:
     """The reply as a radiograph or as the refusal it stands for; checked: a codec may have written it."""
-    if head.get("code") in CODES:
-        raise InputError(head["code"], str(head.get("reason")))
     try:
+        head = json.loads(bytes(line))
+        if "code" in head:
+            raise InputError(head["code"], str(head["reason"]))
         height, width = head["shape_hw"]
         n_pixels = height * width
         pixels = np.frombuffer(body, np.float32, n_pixels).reshape(height, width)
@@ -273,7 +273,7 @@ def _radiograph(head: dict[str, Any], body: memoryview) -> Radiograph:
             padded,
             tuple(str(note) for note in head["notes"]),
         )
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError):  # no JSON, or none of ours
         raise InputError("decode.crashed", _NONSENSE) from None
 
 

@@ -26,7 +26,7 @@ def read_dicom(data: bytes, min_side_px: int = MIN_SIDE_PX) -> Radiograph:
     """
     with _quiet_pydicom():
         header = read_header(data, min_side_px)
-        pixels, padded, notes = present(stored_values(data, header), header)
+        pixels, padded, notes = present(stored_values(data, header), header.presented)
         return Radiograph(pixels, spacing_mm(header.ds), view(header.ds), padded, notes)
 
 

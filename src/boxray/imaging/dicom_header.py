@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pydicom
@@ -103,6 +103,13 @@ class DicomHeader:
     def highest(self) -> int:
         """The largest value that can be stored."""
         return self.lowest + (1 << self.bits_stored) - 1
+
+    @property
+    def presented(self) -> DicomHeader:
+        """What holds of the values once a palette, if there is one, has made shades of 8 bits out of them."""
+        if self.photometric != "PALETTE COLOR":
+            return self
+        return replace(self, bits_allocated=8, bits_stored=8, high_bit=7, signed=False)
 
     @property
     def big_endian(self) -> bool:

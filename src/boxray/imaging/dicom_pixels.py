@@ -23,6 +23,8 @@ from boxray.imaging.jpeg import read_jpeg_header
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _UNDEFINED: Final = 0xFFFFFFFF
 _LONG_VRS: Final = (b"OB", b"OW", b"UN")
+"""Before a length of four bytes. Where no representation is written the length stands in their place, and it is even,
+which these are not: so a file that is wrong about its own encoding is read as it is."""
 
 _INSTALL: Final = {"pylibjpeg": "pylibjpeg-libjpeg pylibjpeg-openjpeg", "pyjpegls": "pyjpegls"}
 
@@ -37,9 +39,9 @@ def installed_decoders() -> list[tuple[str, bool]]:
 
 
 def stored_values(data: bytes, header: DicomHeader) -> NDArray[Any]:
-    """Shape ``(H, W)``, integers of at most 16 bits between the header's `lowest` and `highest`.
+    """Shape ``(H, W)``, integers of at most 16 bits between `lowest` and `highest` of the header's `presented`.
 
-    Colour whose three channels are equal counts as grey.
+    Colour whose three channels are equal counts as grey; of a palette of greys the shades come back, 0 to 255.
 
     Raises:
         InputError: ``dicom.pixels_truncated``, ``dicom.decode_failed``, ``dicom.decoder_missing``,
@@ -69,7 +71,7 @@ def _value_position(data: bytes, header: DicomHeader) -> tuple[int, int]:
     group, element = struct.unpack_from(f"{order}HH", data, at)
     if (group, element) != (0x7FE0, 0x0010):
         raise InputError("dicom.missing_required", "the object has no PixelData")
-    if header.transfer_syntax != "1.2.840.10008.1.2" and data[at + 4 : at + 6] in _LONG_VRS:
+    if data[at + 4 : at + 6] in _LONG_VRS:
         at += 4
     if at + 8 > len(data):
         raise InputError("dicom.pixels_truncated", "the file ends where its pixels should begin")

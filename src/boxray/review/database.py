@@ -133,9 +133,18 @@ def database(state: Path | None = None) -> Iterator[str]:
 
 def configured_uri() -> str | None:
     """The address in FiftyOne's own configuration file, if it names one."""
+    return _configured("database_uri")
+
+
+def database_name() -> str:
+    """Under which name FiftyOne keeps its data sets in the server: the user's, else its own."""
+    return os.environ.get("FIFTYONE_DATABASE_NAME") or _configured("database_name") or "fiftyone"
+
+
+def _configured(what: str) -> str | None:
     path = Path(os.environ.get("FIFTYONE_CONFIG_PATH", "~/.fiftyone/config.json")).expanduser()
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8")).get("database_uri")
+        found: Any = json.loads(path.read_text(encoding="utf-8")).get(what)
     except (OSError, ValueError, AttributeError):
         return None
     return found if isinstance(found, str) and found else None

@@ -17,14 +17,12 @@ from boxray.data.manifest import Manifest
 from boxray.review import fields as names
 from boxray.review.documents import Writer, is_edited, renewed_document
 from boxray.review.naming import dataset_name
-from boxray.review.questions import ASK, DISAGREE, DOUBT, DRAW, FALSE, MISSED
-from boxray.review.questions import MAP as AGAINST_MAP
-from boxray.review.readings import Said
-from boxray.review.shown import Opinions, reader_boxes
+from boxray.review.questions import ASK, QUESTIONS
+from boxray.review.shown import reader_boxes
+from boxray.review.standing import images_in, mark_of, require_index, wanted_fields
 
 AT_ONCE: Final = 250
 """Samples written together: some megabytes with their maps."""
-QUESTIONS: Final = (MISSED, FALSE, DISAGREE, AGAINST_MAP, DOUBT, DRAW)
 Progress = Callable[[], None]
 
 
@@ -33,6 +31,8 @@ class Opened:
     """What opening did."""
 
     dataset: Any
+    mark: str
+    """To be noted in its `info` once all else is done."""
     added: int
     renewed: int
     unchanged: int
@@ -45,10 +45,9 @@ class Opened:
 def open_dataset(
     manifest: Manifest,
     whole: Manifest,
-    said: Mapping[str, Said],
-    opinions: Opinions,
+    writer: Writer,
+    digests: Mapping[str, str],
     reviewer: str,
-    key: bytes,
     progress: Progress = lambda: None,
 ) -> Opened:
     """Make or bring up to date the data set of a built set.
@@ -56,49 +55,52 @@ def open_dataset(
     Args:
         manifest: The images to be shown; those that were opened before and are not among them stay.
         whole: The whole set; what is in neither is gone.
-        said: Readings by image id.
-        opinions: The corrections in force.
+        writer: Of these images.
+        digests: What the writer says of them, by image id.
         reviewer: Whose data set.
-        key: Hides the patient.
         progress: Called after each image.
     """
     name = dataset_name(manifest.folder, reviewer)
     dataset = fo.load_dataset(name) if fo.dataset_exists(name) else fo.Dataset(name, persistent=True)
+    require_index(dataset._sample_collection)  # noqa: SLF001 - a hundred times as quick as a document each
+    mark = mark_of(manifest, whole, writer.said, reviewer)
     readers = {reader: names.reader_field(reader) for reader in reader_boxes(whole)}
-    _make_schema(dataset, manifest.label_space, readers)
-    dataset.info = {
-        **dataset.info,
-        "fingerprint": whole.fingerprint,
-        "folder": str(manifest.folder.resolve()),
-        "reviewer": reviewer,
-        "label_space": manifest.label_space.to_mapping(),
-        "readers": readers,
-        "pictures": "decoded and rendered by boxray when the set was built; no tag of a DICOM file is kept",
-        "model": next((each.model for each in said.values() if each.model), ""),
-    }
-    dataset.save()
-    writer = Writer.of(manifest, said, opinions, reviewer, key)
-    counted = _write(dataset, manifest, writer, progress)
+    if dataset.info.get("mark") != mark or not wanted_fields(manifest.label_space) <= set(dataset.get_field_schema()):
+        _make_schema(dataset, manifest.label_space, readers)
+        dataset.info = {
+            **dataset.info,
+            "fingerprint": whole.fingerprint,
+            "folder": str(manifest.folder.resolve()),
+            "reviewer": reviewer,
+            "label_space": manifest.label_space.to_mapping(),
+            "readers": readers,
+            "pictures": "decoded and rendered by boxray when the set was built; no tag of a DICOM file is kept",
+            "model": writer.said.model,
+        }
+        dataset.save()
+    counted = _write(dataset, manifest, writer, digests, progress)
     gone = _drop_gone(dataset, set(whole.images["image_id"]), manifest.label_space.keys)
-    return Opened(dataset, *counted, gone)
+    return Opened(dataset, mark, *counted, gone)
 
 
-def _write(dataset: Any, manifest: Manifest, writer: Writer, progress: Progress) -> tuple[int, int, int, int]:
-    collection = dataset._sample_collection  # noqa: SLF001 - a hundred times as quick as a document each
-    known = {doc[names.IMAGE_ID]: doc for doc in collection.find({}, {names.IMAGE_ID: 1, names.DIGEST: 1})}
+def _write(
+    dataset: Any, manifest: Manifest, writer: Writer, digests: Mapping[str, str], progress: Progress
+) -> tuple[int, int, int, int]:
+    collection = dataset._sample_collection  # noqa: SLF001
+    known = images_in(collection)
     fresh: list[dict[str, Any]] = []
     stale: dict[Any, dict[str, Any]] = {}
     added = renewed = unchanged = kept = 0
     for row in manifest.images.itertuples():
-        digest = writer.digest(row)
+        digest = digests[row.image_id]
         at = known.get(row.image_id)
         if at is None:
             fresh.append(writer.document(row, digest) | _of_dataset(dataset))
             added += 1
-        elif at[names.DIGEST] == digest:
+        elif at.digest == digest:
             unchanged += 1
         else:
-            stale[at["_id"]] = writer.document(row, digest)
+            stale[at.id] = writer.document(row, digest)
             renewed += 1
         if len(fresh) == AT_ONCE:
             collection.insert_many(fresh)
@@ -143,7 +145,7 @@ def _renew(collection: Any, stale: Mapping[Any, dict[str, Any]], keys: Sequence[
 def _drop_gone(dataset: Any, there: set[str], keys: Sequence[str]) -> tuple[str, ...]:
     """Images that the set has no more leave the data set, unless they were edited."""
     collection = dataset._sample_collection  # noqa: SLF001
-    gone = [doc["_id"] for doc in collection.find({}, {names.IMAGE_ID: 1}) if doc[names.IMAGE_ID] not in there]
+    gone = [found.id for image, found in images_in(collection).items() if image not in there]
     kept, dropped = [], []
     for doc in collection.find({"_id": {"$in": gone}}):
         if is_edited(doc, keys):
@@ -158,6 +160,9 @@ def _drop_gone(dataset: Any, there: set[str], keys: Sequence[str]) -> tuple[str,
 
 def _make_schema(dataset: Any, space: LabelSpace, readers: Mapping[str, str]) -> None:
     """Every field and attribute by name, so that an empty set has them too and nothing is guessed from values."""
+    if dataset.media_type != fo.core.media.IMAGE:
+        # Samples come here beside FiftyOne's own way, which would set it; without it the App lets nobody annotate.
+        dataset._set_media_type(fo.core.media.IMAGE)  # noqa: SLF001
     known = set(dataset.get_field_schema(flat=True))
 
     def add(name: str, kind: Any, **more: Any) -> None:

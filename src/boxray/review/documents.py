@@ -22,7 +22,7 @@ from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
 from boxray.data.record import Corners
 from boxray.review import fields as names
-from boxray.review.readings import Said, SmallMap
+from boxray.review.readings import Readings, Said, SmallMap
 from boxray.review.shown import (
     Opinions,
     Shown,
@@ -46,7 +46,7 @@ class Writer:
 
     folder: Path
     label_space: LabelSpace
-    said: Mapping[str, Said]
+    said: Readings
     findings: Mapping[str, Mapping[str, ShownFinding]]
     drawn: Mapping[str, Mapping[str, list[tuple[str, Corners, str]]]]
     key: bytes
@@ -55,14 +55,19 @@ class Writer:
     def of(cls, manifest: Manifest, said: Mapping[str, Said], opinions: Opinions, reviewer: str, key: bytes) -> Writer:
         """For the images of a manifest, as a reviewer sees them; `key` hides the patient."""
         findings = shown_images(manifest, opinions, reviewer)
-        return cls(manifest.folder.resolve(), manifest.label_space, said, findings, reader_boxes(manifest), key)
+        drawn = reader_boxes(manifest)
+        return cls(manifest.folder.resolve(), manifest.label_space, Readings.of(said), findings, drawn, key)
 
     def digest(self, row: Any) -> str:
         """Of all that `document` would write of a row of the manifest."""
-        drawn = [of.get(row.image_id) for of in self.drawn.values()]
+        drawn = {reader: of[row.image_id] for reader, of in self.drawn.items() if row.image_id in of}
         about = [row.source, row.split, row.picture, row.sha256, row.view, row.aside, row.copies, row.readers]
-        said = self.said.get(row.image_id)
-        return digest_of(VERSION, str(self.folder), about, self.findings[row.image_id], drawn, said and said.digest)
+        about.append(self._patient(row))
+        said = self.said.digest(row.image_id)
+        return digest_of(VERSION, str(self.folder), about, self.findings[row.image_id], drawn, said)
+
+    def _patient(self, row: Any) -> str:
+        return hashlib.blake2b(str(row.patient).encode(), key=self.key, digest_size=8).hexdigest()
 
     def document(self, row: Any, digest: str) -> Document:
         """All fields of a row of the manifest."""
@@ -83,7 +88,7 @@ class Writer:
             "source": row.source,
             "split": row.split,
             "view": None if pd.isna(row.view) else str(row.view),
-            "patient": hashlib.blake2b(str(row.patient).encode(), key=self.key, digest_size=8).hexdigest(),
+            "patient": self._patient(row),
             "readers": str(row.readers).split(),
             "n_copies": len(str(row.copies).split()),
             names.QUALITY: quality,

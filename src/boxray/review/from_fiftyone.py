@@ -19,6 +19,7 @@ from boxray.data.corrections import Correction, Kind, same_box, utc_time
 from boxray.data.manifest import Manifest
 from boxray.data.record import Corners
 from boxray.review import fields as names
+from boxray.review.database import database_name
 from boxray.review.documents import Document, boxes_now, is_edited, shown_now
 from boxray.review.edits import Edits, Unread
 from boxray.review.naming import name_start
@@ -31,7 +32,7 @@ class FiftyOneEdits:
 
     uri: str
     """Of the database."""
-    database: str = "fiftyone"
+    database: str = field(default_factory=database_name)
     _read: list[tuple[str, Document, list[Correction]]] = field(default_factory=list)
 
     def __call__(self, manifest: Manifest) -> Edits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +18,12 @@ from boxray.data.correction_log import CorrectionLog
 from boxray.data.corrections import reader_name
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.review.database import URI
+from boxray.review.documents import Writer
 from boxray.review.naming import dataset_name
-from boxray.review.readings import Said
+from boxray.review.readings import Readings, Said
+from boxray.review.shown import digest_of
+from boxray.review.standing import Standing, answer_marks, mark_of, standing, wanted_fields
 
 AT_MOST: Final = 20_000
 """Images that are opened without being asked twice: the App stays quick, and the database below a gigabyte."""
@@ -31,7 +36,8 @@ _APP_STARTS_WITHIN_S: Final = 300
 class Review:
     """A built set that is open."""
 
-    dataset: Any
+    name: str
+    """Of its data set in FiftyOne."""
     added: int
     renewed: int
     unchanged: int
@@ -39,6 +45,13 @@ class Review:
     gone: tuple[str, ...]
     views: tuple[str, ...]
     answered: bool
+
+    @property
+    def dataset(self) -> Any:
+        """The data set itself: imports FiftyOne, where bringing it up to date has not done so."""
+        import fiftyone as fo
+
+        return fo.load_dataset(self.name)
 
 
 def chosen(
@@ -105,6 +118,8 @@ def open_review(
 ) -> Review:
     """Make the data set of a built set in FiftyOne, or bring it up to date; call it within `database`.
 
+    Where every image lies there as it would be written now, nothing is written and FiftyOne is not imported.
+
     Args:
         part: The images that are to be shown.
         whole: The set that they are of.
@@ -114,29 +129,62 @@ def open_review(
         state: Folder of the review's state.
         progress: Called after each image.
     """
+    said = Readings.of(said)
+    opinions = CorrectionLog.read(corrections).opinions if corrections.is_dir() else {}
+    name = dataset_name(whole.folder, reviewer)
+    writer = Writer.of(part, said, opinions, reviewer, site_key(state))
+    digests = {row.image_id: writer.digest(row) for row in part.images.itertuples()}
+    there = set(whole.images["image_id"])
+    stands = standing(os.environ[URI], name)
+    if stands is not None and stands.holds(digests, there) and _nothing_changed(stands, part, whole, said, reviewer):
+        for _ in digests:
+            progress()
+        return Review(name, 0, 0, len(digests), 0, (), stands.views, answered=False)
+    return _brought_up_to_date(part, whole, writer, digests, reviewer, state, progress)
+
+
+def _nothing_changed(stands: Standing, part: Manifest, whole: Manifest, said: Readings, reviewer: str) -> bool:
+    """Whether all that is not written image by image is as it would be written now."""
+    marks = {
+        "mark": mark_of(part, whole, said, reviewer),
+        "opened": _asked(part, whole),
+        "answers": answer_marks(part, said),
+    }
+    same = all(stands.info.get(what) == mark for what, mark in marks.items())
+    return same and bool(stands.views) and wanted_fields(whole.label_space) <= stands.fields
+
+
+def _asked(part: Manifest, whole: Manifest) -> str:
+    """Of the images that were asked for."""
+    every = len(part.images) == len(whole.images)
+    return "all" if every else digest_of(part.images["image_id"].tolist())
+
+
+def _brought_up_to_date(
+    part: Manifest,
+    whole: Manifest,
+    writer: Writer,
+    digests: Mapping[str, str],
+    reviewer: str,
+    state: Path,
+    progress: Callable[[], None],
+) -> Review:
     from boxray.review.dataset import open_dataset
     from boxray.review.views import answer_all, save_views
 
-    opinions = CorrectionLog.read(corrections).opinions if corrections.is_dir() else {}
-    opened = open_dataset(part, whole, said, opinions, reviewer, site_key(state), progress)
+    opened = open_dataset(part, whole, writer, digests, reviewer, progress)
+    dataset = opened.dataset
     cache = state / "fingerprints" / f"{dataset_name(whole.folder, '')}.npz"
-    answered = answer_all(opened.dataset, part, said, cache)
-    some = None if len(part.images) == len(whole.images) else part.images["image_id"]
-    changed = answered or bool(opened.added or opened.renewed or opened.gone)
-    if changed or not opened.dataset.list_saved_views() or some is not None:
-        views = save_views(opened.dataset, whole, some)
-    else:
-        views = opened.dataset.list_saved_views()
-    return Review(
-        opened.dataset,
-        opened.added,
-        opened.renewed,
-        opened.unchanged,
-        opened.kept_edits,
-        opened.gone,
-        tuple(views),
-        answered,
-    )
+    answered = answer_all(dataset, part, writer.said, cache, anew=bool(opened.added))
+    marks = {"mark": opened.mark, "opened": _asked(part, whole)}
+    views = dataset.list_saved_views()
+    counted = opened.added, opened.renewed, opened.unchanged, opened.kept_edits
+    same = all(dataset.info.get(what) == mark for what, mark in marks.items())
+    if not views or not same or answered or opened.gone or any((opened.added, opened.renewed)):
+        views = save_views(dataset, whole, None if marks["opened"] == "all" else part.images["image_id"])
+        dataset.info.update(marks)
+        dataset.save()
+    return Review(dataset.name, *counted, opened.gone, tuple(views), answered)
 
 
 def show(review: Review, port: int, *, browser: bool, view: str | None = None) -> Any:

@@ -30,6 +30,7 @@ DISAGREE: Final = "readers_disagree"
 MAP: Final = "box_against_map"
 DOUBT: Final = "label_error"
 DRAW: Final = "to_draw"
+QUESTIONS: Final = (MISSED, FALSE, DISAGREE, MAP, DOUBT, DRAW)
 ASK: Final = "ask_"
 """Begins the columns that rank, for each finding, the images most worth asking about: 1 is the first."""
 

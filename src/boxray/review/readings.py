@@ -1,7 +1,8 @@
-"""What the models say of a built set's images: read once, kept as one line an image, and found again by image.
+"""What the models say of a built set's images: one line an image, taken apart when it is asked for.
 
-A line is what `boxray read --json` writes. Those that `read_set` makes have more: numbers that are not rounded, so that
-figures made of them are those of `boxray detection evaluate`; the maps on a small grid; and the detector's features.
+A line is what `boxray read --json` writes. Those that `boxray.review.read_set` makes have more: numbers that are not
+rounded, so that figures made of them are those of `boxray detection evaluate`; the maps on a small grid; and the
+detector's features. Lines are known by a digest of their bytes: what was seen to be whole once is only hashed again.
 """
 
 from __future__ import annotations
@@ -10,30 +11,24 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 
-from boxray.classification.classify import CamClassifier
-from boxray.classification.gate.gate import released_gate
-from boxray.core.ahead import cores, in_order
 from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.boxes import Box
-from boxray.core.errors import DataError, InputError, Outcome
-from boxray.core.protocols import Gate
-from boxray.core.reading import SCHEMA, Detection, SaliencyMap
+from boxray.core.errors import DataError
+from boxray.core.reading import SCHEMA, Detection
 from boxray.data.manifest import Manifest
-from boxray.detection.detect import EVERYTHING, YoloDetector
-from boxray.localization.reader import Reader
-from boxray.review.tap import TappedSession
-from boxray.weights import load_card, released_card
 
 GRID: Final = 16
 """Cells a side of a stored map: the classifier's own grid has 8, and a film of 640 px needs no file of its own."""
+_NOTES: Final = "boxray.review.lines/1"
+"""Of the notes on lines that were seen to be whole; other notes are made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +73,103 @@ class Said:
         return tuple(det for det in self.detections if det.score >= self.thresholds.get(det.finding, 0.0))
 
 
-def find_readings(places: Iterable[Path], manifest: Manifest) -> dict[str, Said]:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Where one reading stands, and what is asked of all of them."""
+
+    file: Path
+    start: int
+    length: int
+    """In bytes."""
+    digest: str
+    """Of these bytes."""
+    tail: str
+    """Folder and name of the picture that was read."""
+    status: str
+    model: str = ""
+    sha256: str = ""
+    """Of the pixels that were read; empty where `boxray read` wrote the line, and so is `by`."""
+    by: str = ""
+    """The weights."""
+
+    def note(self) -> list[str]:
+        """What is kept of it under its digest."""
+        return [self.tail, self.status, self.model, self.sha256, self.by]
+
+    def said(self) -> Said:
+        """The reading itself.
+
+        Raises:
+            DataError: If the file has changed since it was looked through.
+        """
+        with self.file.open("rb") as content:
+            content.seek(self.start)
+            line = content.read(self.length)
+        if _digest(line) != self.digest:
+            raise DataError(f"the readings {self.file.name} were changed while they were read; try again")
+        return said_from(json.loads(line), self.digest)
+
+
+class Readings(Mapping[str, Said]):
+    """Readings by image id; each is taken apart when it is first asked for, and kept."""
+
+    def __init__(self, lines: Mapping[str, Line] | None = None, known: Mapping[str, Said] | None = None) -> None:
+        self._lines = dict(lines or {})
+        self._known = dict(known or {})
+
+    @classmethod
+    def of(cls, said: Mapping[str, Said]) -> Readings:
+        """Any readings by image id as these."""
+        return said if isinstance(said, Readings) else cls(known=said)
+
+    def __getitem__(self, image: str) -> Said:
+        if image not in self._known:
+            self._known[image] = self._lines[image].said()
+        return self._known[image]
+
+    def __contains__(self, image: object) -> bool:
+        return image in self._known or image in self._lines
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._lines
+        yield from (image for image in self._known if image not in self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines.keys() | self._known.keys())
+
+    def _about(self, image: str) -> Line | Said:
+        return self._lines.get(image) or self._known[image]
+
+    def digest(self, image: str) -> str | None:
+        """Of what was said of an image; None where nothing was. The reading need not be taken apart for it."""
+        return self._about(image).digest if image in self else None
+
+    @property
+    def n_read(self) -> int:
+        """Images that were read and not refused."""
+        return sum(self._about(image).status == "RESULT" for image in self)
+
+    @property
+    def model(self) -> str:
+        """Name and version of a detector that read; empty where there is none."""
+        return next((model for image in self if (model := self._about(image).model)), "")
+
+    def only(self, images: Collection[str]) -> Readings:
+        """Those of some images."""
+        wanted = set(images)
+        return Readings(
+            {image: line for image, line in self._lines.items() if image in wanted},
+            {image: said for image, said in self._known.items() if image in wanted},
+        )
+
+
+def find_readings(places: Iterable[Path], manifest: Manifest, notes: Path | None = None) -> Readings:
     """Readings of a set's images by image id.
 
     Args:
         places: Files of lines as `boxray read --json` writes them, or folders that hold such (``*.jsonl``).
         manifest: Whose images; lines of other films are left out.
+        notes: File for what was seen of each line, by its digest: next time these lines are not taken apart.
 
     Returns:
         Of several lines on one image the last.
@@ -92,20 +178,20 @@ def find_readings(places: Iterable[Path], manifest: Manifest) -> dict[str, Said]
         DataError: If there is no such file, a line is none, or no line is of an image of the set.
     """
     by_tail, by_name = _names(manifest)
-    found: dict[str, Said] = {}
-    n_lines = 0
-    for line in _lines(places):
-        n_lines += 1
-        tail = "/".join(Path(str(line["file"])).parts[-2:])
-        image = by_tail.get(tail) or by_name.get(Path(tail).stem)
+    found: dict[str, Line] = {}
+    taken_apart: dict[str, Said] = {}
+    lines = list(lines_in(places, notes, taken_apart))
+    for line in lines:
+        image = by_tail.get(line.tail) or by_name.get(Path(line.tail).stem)
         if image is not None:
-            found[image] = said_from(line)
-    if n_lines and not found:
+            found[image] = line
+    if lines and not found:
         raise DataError(
-            f"none of the {n_lines} readings is of an image of this set: they are found by the name of the picture; "
+            f"none of the {len(lines)} readings is of an image of this set: they are found by the name of the picture; "
             "read the built set's own pictures (boxray read --json FOLDER/images), or let them be read with --read"
         )
-    return found
+    known = {image: taken_apart[line.digest] for image, line in found.items() if line.digest in taken_apart}
+    return Readings(found, known)
 
 
 def _names(manifest: Manifest) -> tuple[dict[str, str], dict[str, str]]:
@@ -120,7 +206,21 @@ def _names(manifest: Manifest) -> tuple[dict[str, str], dict[str, str]]:
     return by_tail, dict(zip(stems[alone], images["image_id"][alone], strict=True))
 
 
-def _lines(places: Iterable[Path]) -> Iterator[dict[str, Any]]:
+def lines_in(
+    places: Iterable[Path], notes: Path | None = None, taken_apart: dict[str, Said] | None = None
+) -> Iterator[Line]:
+    """Every line of some files, in their order. A last one that was cut off while it was written is left out.
+
+    Args:
+        places: As in `find_readings`.
+        notes: As in `find_readings`.
+        taken_apart: Gains, by digest, the readings that had to be taken apart to see whether they are whole.
+
+    Raises:
+        DataError: If there is no such file, or a line is no whole reading.
+    """
+    before = _read_notes(notes)
+    now: dict[str, list[str]] = {}
     for place in places:
         files = sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
         if not files or not files[0].is_file():
@@ -129,25 +229,80 @@ def _lines(places: Iterable[Path]) -> Iterator[dict[str, Any]]:
                 "make one with: boxray read --json FOLDER/images > readings.jsonl"
             )
         for file in files:
-            yield from _lines_of(file)
+            for start, number, content in _bytes_of(file):
+                digest = _digest(content)
+                note = before.get(digest)
+                if note is None:
+                    parsed = _parsed(content, number, file)
+                    if parsed is None:
+                        break
+                    said = _whole(parsed, digest, number, file)
+                    if taken_apart is not None:
+                        taken_apart[digest] = said
+                    note = _note_of(parsed, said)
+                now[digest] = note
+                yield Line(file, start, len(content), digest, *note)
+    if notes is not None and now.keys() - before.keys():
+        notes.parent.mkdir(parents=True, exist_ok=True)
+        notes.write_text(json.dumps({"schema": _NOTES, "lines": before | now}), encoding="utf-8")
 
 
-def _lines_of(file: Path) -> Iterator[dict[str, Any]]:
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                content = json.loads(line)
-            except ValueError as error:
-                if not line.endswith("\n"):  # cut off while it was written; that image is read again
-                    return
-                raise DataError(f"line {number} of the readings {file.name} is no JSON") from error
-            if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-                raise DataError(f"line {number} of {file.name} is no reading: expected the schema {SCHEMA}")
-            yield content
+def _bytes_of(file: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Start, number and content of every line."""
+    start = 0
+    with file.open("rb") as lines:
+        for number, content in enumerate(lines, start=1):
+            yield start, number, content
+            start += len(content)
 
 
-def said_from(line: Mapping[str, Any]) -> Said:
-    """A line of `boxray read --json`, or of `read_set`."""
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=12).hexdigest()
+
+
+def _read_notes(notes: Path | None) -> dict[str, list[str]]:
+    if notes is not None:
+        with suppress(OSError, ValueError, TypeError, KeyError):  # they are made anew
+            content = json.loads(notes.read_text(encoding="utf-8"))
+            if content["schema"] == _NOTES:
+                return dict(content["lines"])
+    return {}
+
+
+def _note_of(line: Mapping[str, Any], said: Said) -> list[str]:
+    beside = line.get("review", {})
+    tail = "/".join(Path(str(line["file"])).parts[-2:])
+    return [tail, said.status, said.model, str(beside.get("sha256", "")), str(beside.get("by", ""))]
+
+
+def _parsed(content: bytes, number: int, file: Path) -> dict[str, Any] | None:
+    """A line as what it says; None where it was cut off while it was written: that image is read again."""
+    try:
+        line = json.loads(content)
+    except ValueError as error:
+        if not content.endswith(b"\n"):
+            return None
+        raise DataError(f"line {number} of the readings {file.name} is no JSON") from error
+    if not isinstance(line, dict) or line.get("schema") != SCHEMA:
+        raise DataError(f"line {number} of {file.name} is no reading: expected the schema {SCHEMA}")
+    return line
+
+
+def _whole(line: Mapping[str, Any], digest: str, number: int, file: Path) -> Said:
+    try:
+        return said_from(line, digest)
+    except (KeyError, TypeError, AttributeError, ValueError, zlib.error) as error:
+        what = "a field that is not there" if isinstance(error, KeyError) else type(error).__name__
+        raise DataError(
+            f"line {number} of the readings {file.name} was kept by another version of boxray, or is damaged ({what}: "
+            f"{error}); expected are maps of {GRID} x {GRID} cells and features, packed with zlib in base64, as "
+            "boxray review open --read keeps them today. Move the file away and read the images again: "
+            "boxray review open --read"
+        ) from error
+
+
+def said_from(line: Mapping[str, Any], digest: str = "") -> Said:
+    """A line of `boxray read --json`, or of `read_set`; `digest` is that of its bytes."""
     models = line.get("models", {})
     detector, classifier = models.get("detector", {}), models.get("classifier", {})
     beside = line.get("review", {})
@@ -161,111 +316,27 @@ def said_from(line: Mapping[str, Any]) -> Said:
         map_thresholds=classifier.get("thresholds", {}),
         not_assessed=tuple(line["not_assessed"].get("detector", ())),
         agreement={row["finding"]: row for row in line["agreement"]},
-        maps={finding: _map_from(*packed) for finding, packed in beside.get("maps", {}).items()},
+        maps={finding: _map_from(*cells) for finding, cells in beside.get("maps", {}).items()},
         features=None if features is None else np.frombuffer(_unpacked(features), dtype="<f2").astype(np.float32),
         scope=beside.get("scope"),
         model=f"{detector['name']} {detector['version']}" if detector else "",
-        digest=hashlib.blake2b(json.dumps(line, sort_keys=True).encode(), digest_size=8).hexdigest(),
+        digest=digest,
     )
 
 
-def read_set(
-    manifest: Manifest,
-    folder: Path,
-    progress: Callable[[], None] = lambda: None,
-    *,
-    detector: str | None = None,
-) -> Path:
-    """Read every image of a set with the released weights and keep what they say.
-
-    Cut off, it goes on where it was. Images that lie there under the same pixels and weights are not read again.
-
-    Args:
-        manifest: Whose images.
-        folder: Where ``readings.jsonl`` is, or will be.
-        progress: Called after every image, those that need not be read included.
-        detector: Name of a released detector, or path of a card; None means the default one.
-
-    Returns:
-        The file of lines.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "readings.jsonl"
-    card, graph = load_card(released_card("detection", detector), check=".onnx")
-    session = TappedSession(graph)
-    classifier = CamClassifier.load(released_card("classification"), many=True)
-    reader = Reader(YoloDetector(card, session, card.space), classifier)
-    reader.label_space.require_same(manifest.label_space)
-    gate = released_gate()
-    version = "-".join(model.sha256[:16] for model in reader.models.values())
-    known = _already_read(file, version)
-    images = [row for row in manifest.images.itertuples() if row.sha256 not in known]
-    for _ in range(len(manifest.images) - len(images)):
-        progress()
-
-    def read(row: Any) -> dict[str, Any]:
-        line = _whole_line(reader, session, gate, manifest, row.picture)
-        return line | {"review": line["review"] | {"sha256": row.sha256, "by": version}}
-
-    with file.open("a", encoding="utf-8") as lines:
-        for line in in_order(read, images, threads=cores()):
-            lines.write(json.dumps(line) + "\n")
-            lines.flush()
-            progress()
-    return file
+def packed_map(small: SmallMap) -> list[Any]:
+    """A map as it is kept in a line: its peak, and its cells as text."""
+    return [round(small.peak, 6), packed(small.grid.tobytes())]
 
 
-def _already_read(file: Path, version: str) -> set[str]:
-    """Hashes of the pictures in a file, which loses a line that was cut off."""
-    if not file.is_file():
-        return set()
-    content = file.read_bytes()
-    if not content.endswith(b"\n"):
-        with file.open("r+b") as lines:
-            lines.truncate(content.rfind(b"\n") + 1)
-    beside = (line.get("review", {}) for line in _lines_of(file))
-    return {each["sha256"] for each in beside if each.get("by") == version}
+def _map_from(peak: float, cells: str) -> SmallMap:
+    return SmallMap(np.frombuffer(_unpacked(cells), dtype=np.uint8).reshape(GRID, GRID), peak)
 
 
-def _whole_line(reader: Reader, session: TappedSession, gate: Gate, manifest: Manifest, picture: str) -> dict[str, Any]:
-    rad = manifest.radiograph(picture)
-    reading = reader.read_radiograph(rad, picture, min_score=EVERYTHING)
-    line = reading.to_json()
-    if reading.status is not Outcome.RESULT:
-        return line | {"review": {}}
-    for row, det in zip(line["detections"], reading.detections, strict=True):
-        row["score"], row["box_xyxy"] = float(det.score), [float(value) for value in det.box.xyxy]
-    beside = {
-        "maps": {saliency.finding: _packed_map(small_map(saliency)) for saliency in reading.maps},
-        "features": _packed(session.features.astype("<f2").tobytes()),
-        "scope": None,
-    }
-    try:
-        gate.require(rad)
-    except InputError as error:
-        beside["scope"] = error.code.name
-    return line | {"review": beside}
-
-
-def small_map(saliency: SaliencyMap) -> SmallMap:
-    """A map as the mean of its cells on a grid of `GRID` by `GRID` that spans the film."""
-    grid = cv2.resize(saliency.values.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
-    top = float(grid.max())
-    values = np.rint(grid / top * 255) if top > 0 else np.zeros_like(grid)
-    return SmallMap(values.astype(np.uint8), float(saliency.values.max()))
-
-
-def _packed_map(small: SmallMap) -> list[Any]:
-    return [round(small.peak, 6), _packed(small.grid.tobytes())]
-
-
-def _map_from(peak: float, packed: str) -> SmallMap:
-    return SmallMap(np.frombuffer(_unpacked(packed), dtype=np.uint8).reshape(GRID, GRID), peak)
-
-
-def _packed(content: bytes) -> str:
+def packed(content: bytes) -> str:
+    """Bytes as text: zlib in base64."""
     return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
 
 
 def _unpacked(text: str) -> bytes:
-    return zlib.decompress(base64.b64decode(text))
+    return zlib.decompress(base64.b64decode(text, validate=True))

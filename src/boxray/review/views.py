@@ -27,11 +27,9 @@ from boxray.review.questions import (
     answers,
     features_of,
 )
-from boxray.review.readings import Said
-from boxray.review.shown import digest_of
+from boxray.review.readings import Readings
+from boxray.review.standing import answer_marks, images_in
 
-VERSION: Final = "1"
-"""Of how the questions are answered; another one has them answered anew."""
 NOW: Final = "opened now"
 """The view of the images that were asked for, where they are not all."""
 _FEWEST: Final = 3
@@ -41,7 +39,7 @@ _ODD: Final = 200
 _BLUE, _RED, _GREEN, _GREY = "#4477AA", "#EE6677", "#228833", "#BBBBBB"
 
 
-def answer_all(dataset: Any, manifest: Manifest, said: Mapping[str, Said], cache: Path) -> bool:
+def answer_all(dataset: Any, manifest: Manifest, said: Readings, cache: Path, *, anew: bool = False) -> bool:
     """Answer every question for the images of a manifest and keep the answers beside them.
 
     Args:
@@ -49,33 +47,57 @@ def answer_all(dataset: Any, manifest: Manifest, said: Mapping[str, Said], cache
         manifest: The images.
         said: Their readings.
         cache: File of fingerprints, made if need be.
+        anew: Whatever was answered before; else only what is made from something else than the last time.
 
     Returns:
         False where nothing has changed since the last time, and nothing was done.
     """
-    collection = dataset._sample_collection  # noqa: SLF001 - as in `boxray.review.dataset`
-    ids = {doc[names.IMAGE_ID]: doc["_id"] for doc in collection.find({}, {names.IMAGE_ID: 1})}
-    said = {image: said[image] for image in manifest.images["image_id"] if image in said}
-    seen = [(image, said[image].digest) for image in sorted(said)]
-    mark = digest_of(VERSION, manifest.fingerprint, seen)
-    if dataset.info.get("answers") == mark:
+    before, marks = dataset.info.get("answers"), answer_marks(manifest, said)
+    known = before if isinstance(before, dict) else {}
+    changed = {kind for kind, mark in marks.items() if anew or known.get(kind) != mark}
+    if not changed:
         return False
-    table = answers(manifest, said).set_index("image_id")
-    alike = near_copies_of_others(manifest, cache).set_index("image_id")
-    table[names.NEAR_COPY] = alike["alike"].reindex(table.index).astype(float)
-    table[names.NEAR_COPY_OF] = alike["other"].reindex(table.index).astype(object)
-    with_features = [image for image in table.index if image in said and said[image].features is not None]
-    features = features_of(with_features, said)
-    table[names.UNIQUENESS] = np.nan
-    if features is not None and len(features) > _FEWEST:
-        table.loc[with_features, names.UNIQUENESS] = uniqueness(features)
-    rows = table.astype(object).where(table.notna(), None).to_dict("index")
-    collection.bulk_write([pymongo.UpdateOne({"_id": ids[image]}, {"$set": row}) for image, row in rows.items()])
-    if features is not None and len(features) > _FEWEST:
-        _plot(dataset, [str(ids[image]) for image in with_features], features)
-    dataset.info["answers"] = mark
+    collection = dataset._sample_collection  # noqa: SLF001 - as in `boxray.review.dataset`
+    ids = {image: found.id for image, found in images_in(collection).items()}
+    said = said.only(manifest.images["image_id"])
+    if "questions" in changed:
+        _keep(collection, answers(manifest, said).set_index("image_id"), ids)
+    if "alike" in changed:
+        _keep(collection, _alike(manifest, cache), ids)
+    if "odd" in changed:
+        with_features = [image for image in manifest.images["image_id"] if image in said]
+        with_features = [image for image in with_features if said[image].features is not None]
+        features = features_of(with_features, said)
+        odd = pd.DataFrame({names.UNIQUENESS: np.nan}, index=manifest.images["image_id"])
+        if features is not None and len(features) > _FEWEST:
+            odd.loc[with_features, names.UNIQUENESS] = uniqueness(features)
+            _plot(dataset, [str(ids[image]) for image in with_features], features)
+        _keep(collection, odd, ids)
+    dataset.info["answers"] = marks
     dataset.save()
     return True
+
+
+def _alike(manifest: Manifest, cache: Path) -> pd.DataFrame:
+    found = near_copies_of_others(manifest, cache).set_index("image_id")
+    table = pd.DataFrame(index=manifest.images["image_id"])
+    table[names.NEAR_COPY] = found["alike"].reindex(table.index).astype(float)
+    table[names.NEAR_COPY_OF] = found["other"].reindex(table.index).astype(object)
+    return table
+
+
+def _keep(collection: Any, table: pd.DataFrame, ids: Mapping[str, Any]) -> None:
+    """Write the answers that are others than those that stand there; an image is written anew with all its maps."""
+    wanted = dict.fromkeys([names.IMAGE_ID, *table.columns], 1)
+    there = {doc["_id"]: doc for doc in collection.find({}, wanted)}
+    rows = table.astype(object).where(table.notna(), None).to_dict("index")
+    changed = [
+        pymongo.UpdateOne({"_id": ids[image]}, {"$set": row})
+        for image, row in rows.items()
+        if any(name not in there[ids[image]] or there[ids[image]][name] != value for name, value in row.items())
+    ]
+    if changed:
+        collection.bulk_write(changed, ordered=False)
 
 
 def uniqueness(features: FloatArray) -> FloatArray:

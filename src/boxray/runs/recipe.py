@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeVar, get_args
@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from boxray.core.bench import bench_folder
-from boxray.core.errors import RecipeError
+from boxray.core.errors import DataError, RecipeError
 
 
 class StrictModel(BaseModel):
@@ -53,12 +53,12 @@ def load_recipe(model: type[RecipeType], path: Path, overrides: Sequence[str] = 
             is text.
 
     Raises:
-        RecipeError: If the file is missing, or a key is unknown (the nearest one is named), or a value is of
+        RecipeError: If the file is missing or no text, or a key is unknown (the nearest one is named), or a value is of
             another kind or out of range. The message begins with the recipe's name and the dotted key.
     """
     if not path.is_file():
         raise RecipeError(f"there is no recipe {path}; see the folder recipes/ of the job")
-    content = _yaml(path.read_text(encoding="utf-8"), path.name) or {}
+    content = _yaml(_text(path), path.name) or {}
     if not isinstance(content, dict):
         raise RecipeError(f"{path.name}: expected keys and values, got {type(content).__name__}")
     for override in overrides:
@@ -77,6 +77,13 @@ def recipe_path(job: str, name: str) -> Path:
     return bench_folder(f"{job}/recipes") / f"{name}.yaml"
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path.name} is not text in UTF-8: {error.reason}") from error
+
+
 def _lay_over(content: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
@@ -90,7 +97,15 @@ def _lay_over(content: dict[str, Any], override: str) -> None:
 
 
 class _Recipe(yaml.SafeLoader):
-    """YAML as people write numbers: 1e-3 is one, as in YAML 1.2. In 1.1, which PyYAML reads, it is text."""
+    """YAML as people write it: 1e-3 is a number, as in YAML 1.2, and a key stands once. PyYAML takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for place, key in enumerate(keys):
+            if key in keys[:place]:
+                mark = node.value[place][0].start_mark
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} is there twice", problem_mark=mark)
+        return super().construct_mapping(node, deep=deep)
 
 
 _Recipe.add_implicit_resolver(
@@ -164,3 +179,13 @@ def _numbered(near: str, key: str) -> str:
     """The nearest key with the number of the item in which the unknown one was found."""
     numbers = (part for part in key.split(".") if part.isdigit())
     return ".".join(next(numbers, part) if part == "*" else part for part in near.split("."))
+
+
+def require_start(start: Path | None) -> None:
+    """Say before a run folder is made that the weights to start from are missing.
+
+    Raises:
+        DataError: If they are not there.
+    """
+    if start is not None and not start.is_file():
+        raise DataError(f"start weights {start.name!r} are not there; set start=null to train from nothing")

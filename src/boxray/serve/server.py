@@ -9,9 +9,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Final
 
 import uvicorn
@@ -48,6 +49,43 @@ def read_token(file: Path | None) -> str | None:
     if token is not None and not (len(token) >= LEAST_TOKEN_CHARS and token.isascii() and token.isprintable()):
         raise refused(f"a token has at least {LEAST_TOKEN_CHARS} printable ASCII characters: openssl rand -hex 32")
     return token
+
+
+def read_login(user: str | None, password_file: Path | None) -> tuple[str, str] | None:
+    """User and password for an archive; the password from a file, or of the environment's BOXRAY_ARCHIVE_PASSWORD.
+
+    Raises:
+        SystemExit: With code 78, and the reason on stderr, if one comes without the other.
+    """
+    password = os.environ.get("BOXRAY_ARCHIVE_PASSWORD")
+    if password_file is not None:
+        try:
+            password = password_file.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise refused(f"the password file cannot be read ({type(error).__name__})") from None
+    if user is None and not password:
+        return None
+    if user is None or not password:
+        raise refused("--user needs a password and a password needs --user: --password-file FILE --user NAME")
+    return user, password
+
+
+@contextmanager
+def ended_by_signal() -> Iterator[Event]:
+    """An event that SIGTERM and Ctrl+C set; a second signal does not wait."""
+    stop = Event()
+
+    def note(number: int, _frame: object) -> None:
+        if stop.is_set():
+            sys.exit(_EXIT_SIGNAL + number)
+        stop.set()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def refused(reason: str) -> SystemExit:

@@ -52,6 +52,24 @@ def test_a_finding_left_blank_and_a_picture_without_a_row_are_unknown_not_negati
     assert metadata.of("elsewhere").labels is None
 
 
+def test_a_picture_of_two_patients_is_refused_and_one_that_is_named_twice_alike_is_not(tmp_path):
+    """Which of the two rows holds would be chance, and a patient might fall into two splits."""
+    header, row = "patientid,filename,sex", "7,a.png,F"
+    write_text(tmp_path / "metadata.csv", header, row, row)
+    assert read_metadata(tmp_path).of("a").patient == "7"
+
+    write_text(tmp_path / "metadata.csv", header, row, "8,a.jpg,F")
+    with pytest.raises(DataError, match=r"metadata\.csv:3: 'a' stands there twice"):
+        read_metadata(tmp_path)
+
+
+def test_a_table_that_is_none_is_refused_with_its_line(tmp_path):
+    write_text(tmp_path / "metadata.csv", "patientid,filename", "7,a.png", "8,b.png" + "x" * 200_000)
+
+    with pytest.raises(DataError, match=r"metadata\.csv:3: not a CSV"):
+        read_metadata(tmp_path)
+
+
 def test_a_table_without_the_columns_is_refused(tmp_path):
     write_text(tmp_path / "metadata.csv", "patient,file", "7,a.png")
 

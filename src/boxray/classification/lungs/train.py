@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from numpy.random import Generator
 
 from boxray.classification.backbones import PooledClassifier, build_classifier
 from boxray.classification.change import draw_change
+from boxray.classification.checkpoints import load_last_epoch, save_epoch
 from boxray.classification.loss import masked_loss, positive_balance
 from boxray.classification.lungs.decoder import Hybrid, build_hybrid
 from boxray.classification.lungs.loss import Extent, likeness_loss, mask_loss, outside_loss, projection_loss
@@ -31,12 +31,12 @@ from boxray.data.draw import draw_at_most
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.runs.run import Run, latest_run, start_run
+from boxray.runs.step import Step, Tell, kept_in, tell_nobody
 from boxray.tensors import read_tensors, write_tensors
 from boxray.weights import ModelCard, Provenance, load_card
 
 WEIGHTS = "hybrid.safetensors"
 TRAINED = "lungs.json"
-LOG = logging.getLogger(__name__)
 
 
 def train_lungs(
@@ -46,12 +46,12 @@ def train_lungs(
     resume: bool = False,
     runs: Path = Path("runs"),
     threads: int | None = None,
-    progress: Callable[[int], None] = lambda _images: None,
+    tell: Tell = tell_nobody,
 ) -> Run:
     """Run all epochs and leave `hybrid.safetensors` in the run folder.
 
-    A checkpoint is written whole after every epoch; ``resume=True`` goes on after the last one. `progress` is called
-    with the number of images shown since the last call.
+    A checkpoint is written whole after every epoch; ``resume=True`` goes on after the last one. `tell` is called
+    after every batch.
 
     Raises:
         DataError: If no image of the training part has the box of a lung.
@@ -71,10 +71,9 @@ def train_lungs(
     hybrid = build_hybrid(classifier, recipe.width, how.side_px).to(recipe.device)
     hybrid.to(memory_format=torch.channels_last)
     taught = None if recipe.findings is None else _findings(recipe.findings, card, how, run.folder / SQUARES)
-    for number in _epochs_to_run(hybrid, recipe, run.folder):
-        loss = _one_epoch(hybrid, number, examples, taught, recipe, how, progress)
-        _save_epoch(hybrid, run.folder, number)
-        LOG.info("epoch %d: loss %.4f", number, loss)
+    for number in range(load_last_epoch(hybrid, run.folder) + 1, recipe.epochs + 1):
+        _one_epoch(hybrid, number, examples, taught, recipe, how, kept_in(run.folder, tell))
+        save_epoch(hybrid, run.folder, number)
     write_tensors(hybrid.state_dict(), run.folder / WEIGHTS)
     (run.folder / SQUARES).unlink(missing_ok=True)
     known = (~np.isnan([example.boxes for example in examples]).any(axis=2)).sum(axis=0).tolist()
@@ -107,19 +106,6 @@ def _findings(folder: Path, card: ModelCard, how: ClassificationRecipe, squares:
     return Taught(prepare(part, how, squares), targets, weights)
 
 
-def _epochs_to_run(hybrid: Hybrid, recipe: LungRecipe, folder: Path) -> Iterator[int]:
-    """The epochs after the last checkpoint, which is loaded."""
-    done = max((int(path.stem.split("-")[1]) for path in folder.glob("epoch-*.safetensors")), default=0)
-    if done:
-        hybrid.load_state_dict(read_tensors(folder / f"epoch-{done}.safetensors"))
-    yield from range(done + 1, recipe.epochs + 1)
-
-
-def _save_epoch(hybrid: Hybrid, folder: Path, epoch: int) -> None:
-    write_tensors(hybrid.state_dict(), folder / f"epoch-{epoch}.safetensors")
-    (folder / f"epoch-{epoch - 1}.safetensors").unlink(missing_ok=True)
-
-
 def _let_learn(hybrid: Hybrid, recipe: LungRecipe, how: ClassificationRecipe) -> list[dict[str, object]]:
     """Switch every part to learning or not, and give the parameters that learn, each with its rate."""
     hybrid.eval().requires_grad_(requires_grad=False)  # what is frozen keeps its batch statistics, too
@@ -139,8 +125,8 @@ def _one_epoch(
     taught: Taught | None,
     recipe: LungRecipe,
     how: ClassificationRecipe,
-    progress: Callable[[int], None],
-) -> float:
+    tell: Tell,
+) -> None:
     # A seed and an optimizer for each epoch: a run that was cut off and goes on ends with the very same weights.
     rng = np.random.default_rng([recipe.seed, number])
     torch.manual_seed(int(rng.integers(2**31)))
@@ -152,7 +138,7 @@ def _one_epoch(
     batches = list(_batches(rng, len(examples), recipe.batch))
     findings = _no_findings() if taught is None else _findings_loss(hybrid, taught, rng, recipe, how)
     total = 0.0
-    for chosen in batches:
+    for step, chosen in enumerate(batches, start=1):
         batch = [examples[index].changed(draw_change(rng, how)) for index in chosen]
         loss = lung_loss(hybrid, batch, recipe, likeness) + recipe.findings_weight * next(findings)
         if not math.isfinite(loss.item()):
@@ -161,8 +147,7 @@ def _one_epoch(
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         total += loss.item()
-        progress(len(chosen))
-    return total / len(batches)
+        tell(Step(number, recipe.epochs, step, len(batches), {"loss": total / step}))
 
 
 def lung_loss(hybrid: Hybrid, batch: Sequence[LungExample], recipe: LungRecipe, likeness: float) -> torch.Tensor:

@@ -16,7 +16,7 @@ from typing import Final
 
 from boxray.core.errors import DataError
 from boxray.data.record import RawBox, Record
-from boxray.data.sources.files import Download, read_text
+from boxray.data.sources.files import Download, read_text, rows_by_line
 from boxray.data.sources.picture_header import size_of_picture
 from boxray.data.sources.values import corners_of, side_of
 
@@ -64,7 +64,7 @@ def read_rows(table: Path) -> dict[str, Rows]:
     if missing:
         raise DataError(f"{table.name}: expected the columns {', '.join(missing)}, got {reader.fieldnames}")
     rows: dict[str, Rows] = {}
-    for raw in reader:
+    for line, raw in rows_by_line(reader, table.name):
         row = {key: value.strip() for key, value in raw.items() if isinstance(value, str)}
         try:
             if not row["image"] or None in raw:
@@ -74,7 +74,7 @@ def read_rows(table: Path) -> dict[str, Rows]:
             if len(one.patients) > 1 or len(one.frames_wh) > 1:
                 raise ValueError("another patient or size than before")  # noqa: TRY301 - as above
         except (ValueError, TypeError) as error:
-            raise DataError(f"{table.name}:{reader.line_num}: {error}") from error
+            raise DataError(f"{table.name}:{line}: {error}") from error
     return rows
 
 

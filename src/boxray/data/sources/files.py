@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,23 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name}: not JSON: {error}") from error
+
+
+def rows_by_line(table: csv.DictReader[str], name: str) -> Iterator[tuple[int, dict[str | Any, str | Any]]]:
+    """Each row of a CSV with the number of its last line.
+
+    Args:
+        table: Of the file.
+        name: The file's.
+
+    Raises:
+        DataError: With the line, if it is none of a CSV.
+    """
+    try:
+        for row in table:
+            yield table.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{name}:{table.reader.line_num}: not a CSV: {error}") from error
 
 
 def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:

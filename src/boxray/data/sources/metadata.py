@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxray.core.errors import DataError
-from boxray.data.sources.files import read_text
+from boxray.data.sources.files import read_text, rows_by_line
 from boxray.data.sources.values import age_of, sex_of, view_of
 
 
@@ -45,7 +45,7 @@ def read_metadata(root: Path) -> Metadata:
     Rows may be longer than the header: in the published table each ends with an extra comma.
 
     Raises:
-        DataError: If the table is there and lacks one of the first two.
+        DataError: If the table is there and lacks one of the first two, or says two things of one picture.
     """
     path = root / "metadata.csv"
     if not path.is_file():
@@ -56,7 +56,13 @@ def read_metadata(root: Path) -> Metadata:
     if missing:
         raise DataError(f"{path.name}: expected the columns {', '.join(sorted(missing))}, got {table.fieldnames}")
     unlisted = About(labels=None if "finding" in names else ())
-    rows = {Path(row["filename"]).stem: _about(row, unlisted) for row in table if row["filename"]}
+    rows: dict[str, About] = {}
+    for line, row in rows_by_line(table, path.name):
+        if not row["filename"]:
+            continue
+        stem, about = Path(row["filename"]).stem, _about(row, unlisted)
+        if rows.setdefault(stem, about) != about:
+            raise DataError(f"{path.name}:{line}: {stem!r} stands there twice, and the two rows say different things")
     return Metadata(rows, unlisted)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -96,11 +97,12 @@ def reference(header: Dataset, reading: Reading) -> Dataset:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """A header that cannot be repeated is a fault of the file, and told as such.
+    """A header that cannot be repeated is a fault of the file, and told as such; highdicom logs no UID meanwhile.
 
     Raises:
         InputError: ``dicom.malformed``.
     """
+    logging.getLogger("highdicom").setLevel(logging.WARNING)
     try:
         yield
     except (ValueError, TypeError, AttributeError, KeyError) as error:
