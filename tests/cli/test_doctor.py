@@ -1,3 +1,7 @@
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from boxray.cli import doctor
@@ -43,3 +47,23 @@ def test_one_broken_check_does_not_stop_the_others(
 
     assert doctor.doctor() == 1
     assert "extra [train]" in capsys.readouterr().out
+
+
+def test_every_extra_that_it_names_is_one_that_can_be_installed() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    there = project["optional-dependencies"]
+
+    brought = {extra: {re.split(r"[\[<>=~ ]", each)[0].replace("-", "_") for each in there[extra]} for extra in there}
+
+    for extra, modules in doctor.EXTRAS.items():
+        assert set(modules) <= brought[extra]
+
+
+def test_an_extra_of_which_a_part_is_missing_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "dicomweb_client" else name)
+
+    doctor.doctor()
+
+    assert 'extra [pacs]: not installed: pip install "boxray[pacs]"' in capsys.readouterr().out

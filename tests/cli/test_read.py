@@ -167,6 +167,14 @@ def test_a_name_that_is_no_utf8_costs_its_odd_bytes_and_not_the_batch(
     assert (tmp_path / "out" / "readings.jsonl").read_text(encoding="utf-8") == said
 
 
+def test_a_name_as_long_as_names_can_be_has_its_picture_and_does_not_end_the_batch(tmp_path: Path) -> None:
+    long, short = write_chest(tmp_path / f"{'ä' * 125}.png"), write_chest(tmp_path / "a.png", seed=1)
+
+    assert read(long, short, "--out", tmp_path / "out") == 0
+
+    assert len(list((tmp_path / "out").glob("*.png"))) == 2
+
+
 def test_nothing_to_read_is_said_to_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     read(tmp_path)
 

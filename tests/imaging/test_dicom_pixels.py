@@ -199,6 +199,16 @@ def test_equal_channels_are_grey_and_others_are_colour_a15(dicom_file, chest, pl
     assert refusal_code(dicom_file(tinted, PixelData=laid_out.tobytes(), **rgb)) == "dicom.colour"
 
 
+@pytest.mark.parametrize("channel", [0, 2], ids=["red", "blue"])
+def test_one_pixel_that_jpeg_cannot_have_moved_makes_a_picture_coloured_a15(dicom_file, chest, channel):
+    pixels = np.dstack([np.round(chest() * 200).astype(np.uint8)] * 3)
+
+    pixels[100, 100, channel] += 4
+    decode(dicom_file(pixels, bits=8, photometric="RGB"), check_polarity=False)
+    pixels[100, 100, channel] += 1
+    assert refusal_code(dicom_file(pixels, bits=8, photometric="RGB")) == "dicom.colour"
+
+
 def test_a_palette_of_greys_is_grey_and_one_of_colours_is_colour_a15(dicom_file, chest):
     values = np.round(chest() * 255).astype(np.uint8)
     ramp = (np.arange(256) * 257).astype("<u2").tobytes()

@@ -351,3 +351,19 @@ def test_a_picture_of_one_shade_is_blank(dicom_file, grid, value, attributes):
     values = grid(12) if value is None else np.full((256, 256), value)
 
     assert refusal_code(dicom_file(values, **attributes)) == "quality.blank"
+
+
+@pytest.mark.parametrize("sequence", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_a_table_of_signed_values_may_begin_below_0_though_its_beginning_is_written_unsigned(
+    dicom_file, grid, lut, sequence
+):
+    """The same 16 bits are -2048 as SS and 63488 as US; many writers know only the latter (PS3.3 C.11.1.1.1)."""
+    entries = np.linspace(0, 1, 4096) ** 2 * 65535
+    as_signed, as_unsigned = (lut(entries, first, kind="") for first in (-2048, 63488))
+
+    one, other = (
+        shown(dicom_file(grid(12, -2048), signed=True, **{sequence: [item]})) for item in (as_signed, as_unsigned)
+    )
+
+    assert np.array_equal(one.pixels, other.pixels)
+    assert len(np.unique(one.pixels)) > 1000

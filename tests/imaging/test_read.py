@@ -112,6 +112,14 @@ def test_a_file_above_the_limit_is_refused_before_it_is_read(tmp_path):
     assert refusal.value.code.http == 413
 
 
+def test_a_file_without_end_is_refused_once_the_limit_is_read():
+    """It says that it holds nothing, as pipes do; so may a file that grows."""
+    with pytest.raises(InputError) as refusal:
+        file_content(Path("/dev/zero"))
+
+    assert refusal.value.code.name == "input.too_large"
+
+
 @pytest.mark.parametrize("source", ["a string", None, 7, bytearray(b"x"), np.zeros((4, 4))])
 def test_anything_but_bytes_or_a_path_is_a_type_error_b8(source):
     with pytest.raises(TypeError, match="expected bytes or a Path"):

@@ -88,6 +88,22 @@ def test_boxes_below_the_operating_point_are_shown_but_do_not_count_for_agreemen
     assert agreement.case is Case.MAP_ONLY
 
 
+@pytest.mark.parametrize(
+    ("box_score", "map_score", "case"),
+    [(0.2, 0.7, Case.BOTH), (0.19, 0.7, Case.MAP_ONLY), (0.2, 0.69, Case.BOX_ONLY), (0.19, 0.69, Case.NEITHER)],
+)
+def test_either_model_speaks_from_its_own_operating_point_on(box_score: float, map_score: float, case: Case) -> None:
+    boxes, maps = (ModelIdentity("made", "0", "0", {"fluid": from_score}) for from_score in (0.2, 0.7))
+    both = Reader(
+        FixedDetector(SPACE, (Detection("fluid", box_score, FOUND.box),), ("fluid",), boxes),
+        FixedClassifier(SPACE, {"fluid": map_score}, maps),
+    )
+
+    (agreement,) = both.read_radiograph(film(), "a", min_score=0.1).agreement
+
+    assert agreement.case is case
+
+
 def test_there_is_no_agreement_on_a_finding_that_one_model_does_not_assess() -> None:
     reading = reader(FOUND, air=0.9).read_radiograph(film(), "a")
 

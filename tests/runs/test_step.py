@@ -29,3 +29,13 @@ def test_an_epoch_that_is_trained_again_takes_the_place_of_its_row(tmp_path: Pat
     kept_in(tmp_path, tell_nobody)(Step(2, 3, 1, 1, {"loss": 1.75}))
 
     assert lines(tmp_path) == ["epoch,loss", "1,3", "2,1.75"]
+
+
+def test_a_loss_that_only_some_epochs_have_has_a_column_and_ends_no_training(tmp_path: Path) -> None:
+    tell = kept_in(tmp_path, tell_nobody)
+
+    tell(Step(1, 3, 1, 1, {"loss": 3.0, "maps": 1.0}))
+    tell(Step(2, 3, 1, 1, {"loss": 2.0}))
+    tell(Step(3, 3, 1, 1, {"loss": 1.0, "lungs": 0.5}))
+
+    assert lines(tmp_path) == ["epoch,loss,maps,lungs", "1,3,1,", "2,2,,", "3,1,,0.5"]

@@ -106,6 +106,21 @@ def ignored(path):
     return out
 
 
+def test_the_wheel_holds_every_file_of_the_package_that_is_kept():
+    """The viewer's scripts, texts and schemas are read at run time, and nobody misses them in a checkout."""
+    wheel = pytest.importorskip(
+        "hatchling.builders.wheel", reason="hatchling is not installed: pip builds with its own"
+    )
+    kept = subprocess.run(["git", "ls-files", "src"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    if not kept:
+        pytest.skip("no git checkout")
+
+    taken = {each.distribution_path for each in wheel.WheelBuilder(str(ROOT)).recurse_included_files()}
+
+    assert "boxray/serve/viewer/film.js" in taken
+    assert {path.removeprefix("src/") for path in kept.splitlines()} - taken == set()
+
+
 def test_what_is_copied_is_there_and_so_is_all_that_the_wheel_takes_along(steps):
     copied = [name for each in values(steps, "COPY") if "--from" not in each for name in each.split()[:-1]]
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]

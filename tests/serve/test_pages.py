@@ -11,8 +11,10 @@ import pytest
 from boxray.core.reading import ModelIdentity
 from boxray.data.card import load_label_space
 from boxray.serve.pages.about import about_html
-from boxray.serve.pages.compare import COMMAND, Told, films_in, newest_comparison, nothing_html
+from boxray.serve.pages.compare import COMMAND, Told, newest_comparison, nothing_html
+from boxray.serve.pages.films import films_in
 from boxray.serve.pages.model import JOBS, card_of, licences_of, model_html
+from boxray.serve.pages.worst import report_of, worst_errors, worst_html
 from boxray.serve.words import LANGUAGES, words_in
 from boxray.weights import ModelCard, released_cards
 from serve.comparison_folder import PIXEL, write_folder
@@ -98,6 +100,42 @@ def test_without_a_comparison_it_is_said_how_one_is_made(language):
 
 
 # Model
+
+
+REPORT = f"""<section id="effusion"><details><summary>Figures</summary></details>
+<details><summary>Worst misses (1)</summary><script>alert(1)</script>
+<figure><img src="{PIXEL}" alt="miss: <b>"></figure></details></section>"""
+
+
+def write_report(folder, sha256, **changes):
+    folder.mkdir()
+    results = {"schema": "boxray.detection.evaluation/1", "model": {"sha256": sha256}} | changes
+    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "report.html").write_text(REPORT)
+
+
+def test_pictures_of_the_worst_errors_are_those_of_a_report_on_the_very_same_weights(tmp_path):
+    models = {"detector": ModelIdentity("yolo", "1", "ab" * 32), "classifier": STRANGER}
+    write_report(tmp_path / "others", "cd" * 32)
+    write_report(tmp_path / "older", "ab" * 32)
+    write_report(tmp_path / "other_kind", "ab" * 32, schema="another/1")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "results.json").write_text("[")
+    os.utime(tmp_path / "older" / "results.json", (1e9, 1e9))
+    assert report_of(models["detector"], tmp_path) == tmp_path / "older" / "report.html"
+    write_report(tmp_path / "newer", "ab" * 32)
+
+    errors = worst_errors(models, tmp_path)
+    said = worst_html(words_in("es"), errors, "effusion")
+
+    assert report_of(models["detector"], tmp_path) == tmp_path / "newer" / "report.html"
+    assert {role: set(of) for role, of in errors.items()} == {"detector": {"effusion"}}
+    assert re.findall(r'src="([^"]*)"', said) == [PIXEL]
+    assert "Worst misses (1)" in said
+    assert "Figures" not in said
+    assert "<script" not in said
+    assert worst_html(words_in("es"), errors, "edema") == ""
+    assert worst_errors(models, tmp_path / "none") == {}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -318,6 +318,36 @@ def test_a_reader_draws_moves_relabels_and_deletes_by_keys_alone(page):
     assert annotations(page) == []
 
 
+def tab_to(page, selector, most=60):
+    """Press the tabulator until the element has the focus, as somebody does who has no mouse."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate("(wanted) => document.activeElement.matches(wanted)", selector):
+            return
+    raise AssertionError(f"{most} steps do not lead to {selector}")
+
+
+def test_a_film_is_opened_read_and_judged_without_a_mouse(page):
+    tab_to(page, "#example-0")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("table.bx-findings")
+    tab_to(page, "[data-set=layout]")
+    tab_to(page, ".bx-canvas")
+    page.keyboard.press("b")
+    page.keyboard.press("a")
+    tab_to(page, "#threshold")
+    page.keyboard.press("End")
+    n_shown = len(box_rows(page))
+    tab_to(page, "#download-reading")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('.bx-saving').textContent")
+
+    assert n_shown == 0
+    page.click("[value=stored]")
+    (judged,) = annotations(page)
+    assert (judged["action"], judged["of"]["finding"]) == ("accepted", "effusion")
+
+
 def test_a_changed_box_stands_beside_the_models_which_stays_as_it_was(page):
     open_chest(page)
     page.focus(".bx-canvas")

@@ -6,12 +6,24 @@ import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from types import MappingProxyType
+from typing import Final
 
 from boxray.cli.exits import Exit
 from boxray.core.errors import BoxrayError
 from boxray.weights import load_card, released_card, released_cards
 
 Finding = tuple[bool, str, str]
+
+EXTRAS: Final = MappingProxyType(
+    {
+        "train": ("torch", "torchvision", "ultralytics", "onnx"),
+        "review": ("fiftyone",),
+        "pacs": ("highdicom", "dicomweb_client"),
+        "xrv": ("torchxrayvision",),
+    }
+)
+"""What one installs besides -> what it brings to be imported."""
 
 
 def doctor() -> int:
@@ -28,12 +40,9 @@ def examine() -> Iterator[Finding]:
     yield _python()
     for check in (_opencv, _pillow, _decoders, _engines, _weights, _reading):
         yield from _guarded(check)
-    for extra, module in (("train", "torch"), ("review", "fiftyone"), ("pacs", "highdicom"), ("batch", "ray")):
-        yield (
-            True,
-            f"extra [{extra}]",
-            "installed" if find_spec(module) else f'not installed: pip install "boxray[{extra}]"',
-        )
+    for extra, modules in EXTRAS.items():
+        missing = not all(map(find_spec, modules))
+        yield True, f"extra [{extra}]", f'not installed: pip install "boxray[{extra}]"' if missing else "installed"
 
 
 def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Literal
+from typing import IO, Annotated, Final, Literal
 
 import typer
 
@@ -30,6 +31,9 @@ DetectorChoice = Annotated[
         "--detector", help="Name of a released detector, or path of a card; default: the one whose card says so."
     ),
 ]
+
+_LONGEST_STEM_BYTES: Final = 230
+"""Of the 255 that a file system gives a name."""
 
 MANY = 4
 """From so many files on, each core works on one of its own."""
@@ -73,10 +77,11 @@ def read(
 
         def read_numbered(numbered: tuple[int, Path]) -> Reading:
             number, path = numbered
-            picture = out and out / f"{number:04d}-{path.stem}.png"
+            name = f"{number:04d}-{_stem(path)}"
+            picture = out and out / f"{name}.png"
             reading = read_one(reader, path, min_score, picture, children)
             if sr is not None:
-                write_objects(sr / f"{number:04d}-{path.stem}", path, reading, reader.label_space)
+                write_objects(sr / name, path, reading, reader.label_space)
             return reading
 
         for reading in in_order(read_numbered, enumerate(paths, start=1), threads=reader.threads):
@@ -87,6 +92,11 @@ def read(
                 record.write(line + "\n")
             steps(progress)()
     return Exit.PARTLY if not_read else Exit.DONE
+
+
+def _stem(path: Path) -> str:
+    """A file's name without its suffix, cut so that number and ending fit beside it."""
+    return os.fsdecode(os.fsencode(path.stem)[:_LONGEST_STEM_BYTES])
 
 
 def expand(files: list[Path]) -> Iterator[Path]:

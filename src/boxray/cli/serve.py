@@ -85,7 +85,7 @@ def archive_door(
     engine: Engine = "openvino",
     detector: DetectorChoice = None,
 ) -> None:
-    """Read each new radiograph of an archive once; its report goes into its study (extra [pacs])."""
+    r"""Read each new radiograph of an archive once; its report goes into its study (extra \[pacs])."""
     from boxray.serve.dicom import require_writer
     from boxray.serve.pacs import Archive, Ledger, Watch
     from boxray.serve.pacs.archive import MODALITIES

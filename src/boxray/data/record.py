@@ -10,13 +10,21 @@ Corners = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class RawBox:
-    """A reader's box as published."""
+    """A reader's box as published.
+
+    Raises:
+        TypeError: If the label is no text: JSON may hold anything in its place.
+    """
 
     label: str
     """The source's own word."""
     xyxy: Corners
     """In the record's frame; not yet clipped, not yet checked."""
     reader: str = "published"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.label, str):
+            raise TypeError(f"a raw label is text, got {self.label!r}")
 
 
 @dataclass(frozen=True, slots=True)

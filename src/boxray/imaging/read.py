@@ -14,7 +14,7 @@ from boxray.core.radiograph import Radiograph
 from boxray.imaging.child import decoding_child
 from boxray.imaging.children import DecodingChildren
 from boxray.imaging.dicom import read_dicom
-from boxray.imaging.limits import MIN_SIDE_PX, require_file_size
+from boxray.imaging.limits import MAX_FILE_BYTES, MIN_SIDE_PX, require_file_size
 from boxray.imaging.picture import read_jpeg, read_png
 from boxray.imaging.polarity import require_polarity
 from boxray.imaging.sniff import Kind, sniff
@@ -82,6 +82,9 @@ def file_content(source: bytes | Path) -> bytes:
         raise TypeError(f"expected bytes or a Path, got {type(source).__name__}")
     try:
         require_file_size(source.stat().st_size)
-        return source.read_bytes()
+        with source.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)  # a pipe says that it is empty, and a file may grow
     except OSError as error:  # its text holds the path, so only the kind is told
         raise InputError("input.unreadable", f"the file cannot be read ({type(error).__name__})") from None
+    require_file_size(len(data))
+    return data

@@ -63,10 +63,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _with_row(rows: list[dict[str, str]], step: Step) -> str:
-    row = {"epoch": step.epoch} | {name: f"{loss:.6g}" for name, loss in step.losses.items()}
+    row = {"epoch": str(step.epoch)} | {name: f"{loss:.6g}" for name, loss in step.losses.items()}
+    kept = [*(earlier for earlier in rows if int(earlier["epoch"]) < step.epoch), row]
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(row), lineterminator="\n")
+    # A stage may have a loss that another has not.
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for each in kept for name in each)), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(earlier for earlier in rows if int(earlier["epoch"]) < step.epoch)
-    writer.writerow(row)
+    writer.writerows(kept)
     return text.getvalue()

@@ -128,6 +128,7 @@ def test_pictures_of_its_own_are_found_under_its_own_names(tmp_path):
         pytest.param([{"file_name": "1.png", "syms": ["Mass"], "boxes": []}], id="a-name-without-a-box"),
         pytest.param([{"file_name": "1.png", "syms": ["Mass"], "boxes": [[1, 2, 3]]}], id="three-corners"),
         pytest.param([{"file_name": "1.png", "syms": ["Mass"]}], id="no-boxes"),
+        pytest.param([{"file_name": "1.png", "syms": [["Mass"]], "boxes": [[1, 2, 3, 4]]}], id="a-list-for-a-name"),
         pytest.param([a_row("1.png"), a_row("1.png")], id="an-image-twice"),
         pytest.param([3], id="a-number"),
         pytest.param({"a": 1}.items(), id="pairs"),

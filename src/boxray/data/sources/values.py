@@ -52,7 +52,10 @@ def bounds_of(xs: Iterable[Any], ys: Iterable[Any]) -> Corners:
         ValueError: If there are none, or a coordinate is no finite number.
         TypeError: If one is neither text nor a number.
     """
-    across, down = sorted(map(float, xs)), sorted(map(float, ys))
+    try:
+        across, down = sorted(map(float, xs)), sorted(map(float, ys))
+    except OverflowError as error:  # as in `corners_of`
+        raise ValueError("a coordinate is beyond all numbers") from error
     if not (across and down and all(map(math.isfinite, (*across, *down)))):  # NaN hides from min and max
         raise ValueError("expected points with finite coordinates")
     return across[0], down[0], across[-1], down[-1]

@@ -7,7 +7,6 @@ The figures come from its `summary.json` and are told in the reader's language; 
 import json
 from collections.abc import Callable, Mapping
 from html import escape
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +24,7 @@ from boxray.localization.compare.summary import FALSE, LOCALIZATION, LOCALIZED, 
 from boxray.localization.compare.write import SCHEMA
 from boxray.page.frame import difference, facts, figure, plot_row, table, table_row
 from boxray.page.plots import Axis, curves_plot, difference_plot, share_axis
+from boxray.serve.pages.films import films_in
 from boxray.serve.words import Words, words_in
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ COMMAND: Final = "boxray compare --data data/built/real --out runs/compare"
 _NONE: Final = Interval(float("nan"), float("nan"), float("nan"))
 _LIMITS: Final = Axis("T(IoU)", 0.0, 0.8, LOCALIZATION_LIMITS)
 _MOST_CURVES: Final = 6
-_PICTURE: Final = "data:image/jpeg;base64,"
 
 
 def compare_page(
@@ -270,48 +269,3 @@ class Told:
         ]
         head = [escape(each) for each in (words["compare.measure"], *map(self._title, methods))]
         return table(escape(words["compare.measures"]), head, rows)
-
-
-def films_in(page: Path) -> dict[str, str]:
-    """The pictures inside of a `compare.html`: finding -> HTML made here of nothing but pictures and their captions."""
-    parser = _Films()
-    try:
-        parser.feed(page.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {finding: f'<div class="pairs" lang="en">{"".join(parts)}</div>' for finding, parts in parser.parts.items()}
-
-
-class _Films(HTMLParser):
-    """Takes pictures that lie in the page itself, never an address."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: dict[str, list[str]] = {}
-        self._finding = ""
-        self._heading: list[str] | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        has = {name: value or "" for name, value in attrs}
-        if tag == "section":
-            self._finding = has.get("id", "")
-        elif tag == "h3":
-            self._heading = []
-        elif tag == "img" and self._finding and has.get("src", "").startswith(_PICTURE):
-            words = escape(has.get("alt", ""))
-            self.parts.setdefault(self._finding, []).append(
-                f'<figure><img src="{escape(has["src"])}" alt="{words}"><figcaption>{words}</figcaption></figure>'
-            )
-
-    def handle_data(self, data: str) -> None:
-        if self._heading is not None:
-            self._heading.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "section":
-            self._finding = ""
-        if tag == "h3" and self._heading is not None:
-            if self._finding:
-                said = escape("".join(self._heading))
-                self.parts.setdefault(self._finding, []).append(f"<h4>{said}</h4>")
-            self._heading = None

@@ -47,5 +47,6 @@ PAGES_STYLE: Final = """
 .bx-page .mid { text-anchor: middle; } .bx-page .end { text-anchor: end; }
 .bx-page .pairs { display: flex; flex-wrap: wrap; gap: 12px; }
 .bx-page .pairs figure { margin: 0; flex: 1 1 460px; max-width: min(100%, 640px); }
+.bx-page .thumbs .pairs figure { flex: 0 1 300px; } .bx-page .pairs h4 { flex: 1 0 100%; }
 .bx-page .pairs img { width: 100%; height: auto; background: #111; }
 """

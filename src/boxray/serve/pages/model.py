@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from boxray.core.errors import ModelError
 from boxray.core.reading import ModelIdentity
 from boxray.page.frame import facts, table, table_row
+from boxray.serve.pages.worst import REPORTS, worst_errors, worst_html
 from boxray.serve.words import Words, words_in
 from boxray.weights import ModelCard, released_cards
 
@@ -21,7 +22,11 @@ _LIMITS: Final = ("few", "hospital", "score", "map", "labels")
 
 
 def model_page(
-    tab: "gr.Tab", say: Callable[[str], Any], models: Mapping[str, ModelIdentity], language: "gr.State"
+    tab: "gr.Tab",
+    say: Callable[[str], Any],
+    models: Mapping[str, ModelIdentity],
+    language: "gr.State",
+    reports: Path = REPORTS,
 ) -> None:
     """Lay out the page; it is filled when its tab is opened.
 
@@ -30,6 +35,7 @@ def model_page(
         say: Key of a text -> what a component shows.
         models: Role -> who speaks.
         language: Of the session.
+        reports: Where reports on these weights are looked for, for pictures of their worst errors.
     """
     import gradio as gr
 
@@ -42,13 +48,27 @@ def model_page(
             with gr.Accordion(path.stem, open=False, elem_classes="bx-card") as folded:
                 gr.Markdown(written.read_text(encoding="utf-8"), elem_classes="bx-page bx-markdown")
             full.append((folded, path.stem))
+    finding = gr.Radio([], label="", visible=False, elem_id="model-worst-finding")
+    worst = gr.HTML("", elem_id="model-worst", elem_classes="bx-page")
 
     def fill(spoken: str) -> list[Any]:
         words = words_in(spoken)
         labels = [gr.update(label=words("model.full", name=name)) for _, name in full]
-        return [model_html(words, models, cards), *labels]
+        errors = worst_errors(models, reports)
+        space = next((words.label_space(card.space) for card, _ in (each for each in cards.values() if each)), None)
+        there = [each for each in space or () if any(each.key in of for of in errors.values())]
+        choices = [(each.display, each.key) for each in there]
+        first = choices[0][1] if choices else None
+        radio = gr.update(choices=choices, value=first, label=words["model.worst"], visible=bool(choices))
+        return [model_html(words, models, cards), *labels, radio]
 
-    tab.select(fill, language, [whole, *(folded for folded, _ in full)], api_visibility="private")
+    def choose(spoken: str, key: str | None) -> str:
+        return worst_html(words_in(spoken), worst_errors(models, reports), key) if key else ""
+
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+    filled = tab.select(fill, language, [whole, *(folded for folded, _ in full), finding], **hidden)
+    filled.then(choose, [language, finding], worst, **hidden)
+    finding.input(choose, [language, finding], worst, **hidden)
 
 
 def card_of(role: str, identity: ModelIdentity | None) -> tuple[ModelCard, Path] | None:
