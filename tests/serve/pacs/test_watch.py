@@ -18,6 +18,7 @@ pytest.importorskip("dicomweb_client", reason="the extra [pacs] is not installed
 from boxray.cli.demo import examples  # noqa: E402
 from boxray.core.errors import DataError, RecipeError  # noqa: E402
 from boxray.serve.pacs import Archive, ArchiveError, Film, Ledger, Watch  # noqa: E402
+from boxray.serve.pacs.archive import only_part  # noqa: E402
 from boxray.serve.server import released_or_refused  # noqa: E402
 from boxray.serve.service import Service  # noqa: E402
 from serve.pacs.orthanc import LOGIN, missing, orthanc  # noqa: E402
@@ -153,7 +154,7 @@ def test_no_word_of_a_patient_is_logged_or_kept(
     }
 
 
-def test_a_film_that_cannot_be_stored_is_tried_again_and_then_left(
+def test_a_film_that_cannot_be_stored_is_tried_ever_less_often_and_never_given_up(
     url: str, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bring(url, film(1))
@@ -162,10 +163,60 @@ def test_a_film_that_cannot_be_stored_is_tried_again_and_then_left(
     def full(_objects: object) -> None:
         raise ArchiveError("storing what was found: the archive answered with HTTP 507")
 
-    monkeypatch.setattr(standing.archive, "store", full)
-    rounds = [standing.one_round() for _ in range(4)]
+    with monkeypatch.context() as patched:
+        patched.setattr(standing.archive, "store", full)
+        rounds = [dict(standing.one_round()) for _ in range(5)]
+    later = [dict(standing.one_round()) for _ in range(4)]
 
-    assert rounds == [{"FAILED": 1}, {"FAILED": 1}, {"FAILED": 1}, {}]
+    failed: dict[str, int] = {"FAILED": 1}
+    assert rounds == [failed, failed, {}, failed, {}]
+    assert later == [{}, {}, {"RESULT": 1}, {}]
+
+
+def test_an_archive_that_gives_the_same_page_for_ever_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = Archive("http://127.0.0.1:9/dicom-web")
+    monkeypatch.setattr(archive, "_page", lambda _asked, _offset: [Film("1", "2", "3")])
+
+    assert list(archive.films(TODAY, ["DX"])) == [Film("1", "2", "3")]
+
+
+def test_a_film_comes_as_it_is_stored_byte_by_byte(url: str, service: Service, tmp_path: Path) -> None:
+    sent = film(1)
+    bring(url, sent)
+    archive = watch(url, service, tmp_path).archive
+
+    (one,) = archive.films(TODAY)
+
+    assert archive.fetch(one) == sent
+
+
+def test_a_film_that_is_too_large_is_refused_before_it_is_held(
+    url: str, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(url, film(1))
+    monkeypatch.setattr("boxray.serve.pacs.archive.MAX_FILE_BYTES", 1000)
+
+    assert watch(url, service, tmp_path).one_round() == {"REFUSED": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"DICM", "application/dicom"),
+        (b"--x\r\n\r\none\r\n--x\r\n\r\ntwo\r\n--x--", "multipart/related; boundary=x"),
+        (b"", "multipart/related; boundary=x"),
+    ],
+)
+def test_an_answer_that_is_not_one_part_is_not_taken(body: bytes, content_type: str) -> None:
+    with pytest.raises(ValueError, match="part"):
+        only_part(body, content_type)
+
+
+def test_a_part_may_hold_line_ends_and_dashes() -> None:
+    content = b"DICM\r\n--\r\n--y\r\n\r\n"
+    body = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n--x--\r\n"
+
+    assert only_part(body, 'multipart/related; type="application/dicom"; boundary="x"') == content
 
 
 def test_an_archive_that_comes_back_is_read_on(url: str, service: Service, tmp_path: Path) -> None:

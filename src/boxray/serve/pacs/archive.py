@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from email.message import Message
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -14,10 +16,12 @@ from urllib.parse import urlsplit
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
-from boxray.core.errors import BoxrayError, MissingExtra, RecipeError
+from boxray.core.errors import BoxrayError, InputError, MissingExtra, RecipeError
+from boxray.imaging.limits import MAX_FILE_BYTES
 from boxray.serve.guard import is_loopback
 
 if TYPE_CHECKING:
+    import requests
     from dicomweb_client.web import DICOMwebClient
 
 MODALITIES: Final = ("CR", "DX")
@@ -29,8 +33,12 @@ PAGE: Final = 200
 TIMEOUT_S: Final = 30.0
 """Until an archive answers, and between two pieces of its answer."""
 
-ANY_SYNTAX: Final = (("application/dicom", "*"),)
-"""As it is stored: an archive that converts might lose what we look at."""
+ANY_SYNTAX: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+"""As it is stored (PS3.18 8.7.3.5.2): an archive that converts might lose what we look at."""
+
+_AROUND: Final = 4096
+"""Bytes of a multipart body beside its one part."""
+_UID: Final = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1
 
 
 class ArchiveError(BoxrayError):
@@ -61,7 +69,9 @@ class Archive:
             RecipeError: If the address is none, holds a password, or a password would travel in the clear.
         """
         require_address(url, with_password=login is not None)
-        self._client = _client(url, login)
+        self._url = url.rstrip("/")
+        self._session = _session(login)
+        self._client = _client(self._url, self._session)
 
     def films(self, since: date, modalities: Sequence[str] = MODALITIES) -> Iterator[Film]:
         """All radiographs of studies of that day and later, modality by modality; nothing if there is none.
@@ -71,22 +81,28 @@ class Archive:
         """
         for modality in modalities:
             asked = {"Modality": modality, "StudyDate": f"{since:%Y%m%d}-"}
-            offset = 0
-            while found := self._page(asked, offset):
-                yield from found
-                offset += len(found)
+            seen: set[Film] = set()  # an archive that knows no offset gives the same page for ever
+            while new := [film for film in self._page(asked, len(seen)) if film not in seen]:
+                yield from new
+                seen.update(new)
 
     def fetch(self, film: Film) -> bytes:
-        """The file as it is stored.
+        """The file byte by byte as the archive sends it: it is taken apart in the decoding child alone.
 
         Raises:
-            ArchiveError: If it does not come, or is no DICOM file.
+            ArchiveError: If it does not come.
+            InputError: ``input.too_large``.
         """
         with _said_plainly("fetching a film"):
-            dataset = self._client.retrieve_instance(film.study, film.series, film.instance, media_types=ANY_SYNTAX)
-            file = BytesIO()
-            dataset.save_as(file, enforce_file_format=True)
-        return file.getvalue()
+            url = f"{self._url}/studies/{film.study}/series/{film.series}/instances/{film.instance}"
+            with self._session.get(url, headers={"Accept": ANY_SYNTAX}, stream=True, timeout=TIMEOUT_S) as answer:
+                answer.raise_for_status()
+                body = bytearray()
+                for piece in answer.iter_content(2**20):
+                    body += piece
+                    if len(body) > MAX_FILE_BYTES + _AROUND:
+                        raise InputError("input.too_large", f"more than {MAX_FILE_BYTES:,} bytes came from the archive")
+                return only_part(bytes(body), answer.headers.get("Content-Type", ""))
 
     def store(self, objects: Sequence[bytes]) -> None:
         """Put DICOM files into the archive; one that is there already stays as it is.
@@ -123,15 +139,38 @@ def require_address(url: str, *, with_password: bool) -> None:
         raise RecipeError("over http everybody on the way reads the password; name the archive by https")
 
 
-def _client(url: str, login: tuple[str, str] | None) -> DICOMwebClient:
+def only_part(body: bytes, content_type: str) -> bytes:
+    """The content of a multipart body's one part (RFC 2046, 5.1.1).
+
+    Raises:
+        ValueError: If it has none or several, or is no multipart body.
+    """
+    told = Message()
+    told["Content-Type"] = content_type
+    boundary = told.get_boundary()
+    if boundary is None:
+        raise ValueError("no multipart body")
+    parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("ascii"))
+    if len(parts) != 3:  # what stands before, the part, what stands after
+        raise ValueError("not one part")
+    _headers, _, content = parts[1].partition(b"\r\n\r\n")
+    return content
+
+
+def _session(login: tuple[str, str] | None) -> requests.Session:
     try:
         from dicomweb_client.session_utils import create_session, create_session_from_user_pass
-        from dicomweb_client.web import DICOMwebClient
     except ImportError as error:
         raise MissingExtra("asking an archive", "pacs") from error
-    logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)  # it would log UIDs
     session = create_session() if login is None else create_session_from_user_pass(*login)
     session.max_redirects = 0  # to another host, say
+    return session
+
+
+def _client(url: str, session: requests.Session) -> DICOMwebClient:
+    from dicomweb_client.web import DICOMwebClient
+
+    logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)  # it would log UIDs
     client = DICOMwebClient(url, session, timeout=TIMEOUT_S)
     client.set_http_retry_params(retry=False)  # the next round asks again
     return client
@@ -159,5 +198,7 @@ def _said_plainly(doing: str) -> Iterator[None]:
 
 def _film(row: dict[str, Any]) -> Film:
     """Of a row in DICOM's JSON (PS3.18 F.2)."""
-    study, series, instance = (str(row[tag]["Value"][0]) for tag in ("0020000D", "0020000E", "00080018"))
-    return Film(study, series, instance)
+    uids = [str(row[tag]["Value"][0]) for tag in ("0020000D", "0020000E", "00080018")]
+    if not all(_UID.fullmatch(uid) for uid in uids):
+        raise ValueError("no UID")  # it becomes a part of an address
+    return Film(*uids)

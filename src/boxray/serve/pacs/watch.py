@@ -18,8 +18,14 @@ from boxray.serve.service import Service
 
 _LOG: Final = logging.getLogger("boxray.pacs")
 
-TRIES: Final = 3
-"""Of a film whose reading or storing fails; then it is left, and said so in the ledger."""
+LONGEST_PAUSE: Final = 256
+"""In rounds: a film whose reading or storing fails is tried again after 1, 2, 4 … rounds, and never given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    pause: int
+    next_round: int
 
 
 @dataclass
@@ -27,8 +33,8 @@ class Watch:
     """A standing order: read each new radiograph once.
 
     A result is stored as a structured report and, if there is a box to show, a presentation state in the radiograph's
-    own study. A refusal leaves
-    nothing in the archive: what is no frontal chest radiograph is not ours to speak of.
+    own study. A refusal leaves nothing in the archive: what is no frontal chest radiograph is not ours to speak of.
+    What failed is tried again, ever less often, for as long as its study is young enough.
     """
 
     archive: Archive
@@ -38,7 +44,8 @@ class Watch:
     """Back from today, by the study's date."""
     modalities: Sequence[str] = MODALITIES
     today: Callable[[], date] = date.today
-    _failures: Counter[Film] = field(default_factory=Counter, init=False)
+    _round: int = field(default=0, init=False)
+    _failing: dict[Film, _Failing] = field(default_factory=dict, init=False)
 
     def one_round(self, stop: Event | None = None) -> Counter[str]:
         """Deal with all that is new now.
@@ -54,10 +61,11 @@ class Watch:
             ArchiveError: If the archive cannot be searched. What it already gave was dealt with.
         """
         done: Counter[str] = Counter()
+        self._round += 1
         for film in self.archive.films(self.today() - timedelta(days=self.days), self.modalities):
             if stop is not None and stop.is_set():
                 break
-            if film not in self.ledger:
+            if film not in self.ledger and self._is_due(film):
                 done[self._deal_with(film)] += 1
         return done
 
@@ -73,22 +81,28 @@ class Watch:
                     _LOG.info("round: %s", ", ".join(f"{outcome} {n}" for outcome, n in sorted(done.items())))
             stop.wait(every_s)
 
+    def _is_due(self, film: Film) -> bool:
+        return film not in self._failing or self._round >= self._failing[film].next_round
+
     def _deal_with(self, film: Film) -> str:
         try:
             outcome = self._read_and_store(film)
         except ArchiveError as error:
             _LOG.warning("film=%s %s", self.ledger.key(film), error)
             outcome = Outcome.FAILED.value
+        before = self._failing.pop(film, None)
         if outcome == Outcome.FAILED.value:
-            self._failures[film] += 1
-            if self._failures[film] < TRIES:
-                return outcome
-        self.ledger.add(film, outcome)
-        self._failures.pop(film, None)
+            pause = 1 if before is None else min(2 * before.pause, LONGEST_PAUSE)
+            self._failing[film] = _Failing(pause, self._round + pause)
+        else:
+            self.ledger.add(film, outcome)
         return outcome
 
     def _read_and_store(self, film: Film) -> str:
-        data = self.archive.fetch(film)
+        try:
+            data = self.archive.fetch(film)
+        except InputError:  # too large
+            return Outcome.REFUSED.value
         reading = self.service.read(data, self.ledger.key(film)).reading
         if reading.status is not Outcome.RESULT:
             return reading.status.value
