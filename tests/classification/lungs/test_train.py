@@ -198,14 +198,14 @@ def _after_one_epoch(recipe: LungRecipe, runs: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         import boxray.classification.lungs.train as module
 
-        save = module._save_epoch
+        save = module.save_epoch
 
         def save_and_stop(hybrid, folder, epoch):
             save(hybrid, folder, epoch)
             (folder / f"epoch-{epoch}.safetensors").rename(kept)
             raise KeyboardInterrupt
 
-        patch.setattr(module, "_save_epoch", save_and_stop)
+        patch.setattr(module, "save_epoch", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             train_lungs(recipe, "tiny", runs=runs, threads=1)
     return kept
