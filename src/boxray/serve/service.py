@@ -3,8 +3,8 @@
 Doors differ in what they show; what is read, how, who waits for it and what is written to the log is decided here,
 once. There is one waiting line and one reader for all of them:
 
-door ──bytes──> line ──thread──> decode (in a child process) ──> models ──> answer
-                full: busy       one thread more than the models have lanes, so that these always have work
+door ──bytes──> line ──thread──> decode (in a child process) ──lane──> models ──> answer
+                full: busy        the next one is decoded while the models work on this one
 
 Who comes alone has all cores; while others wait, each core works on a radiograph of its own (docs/decisions/0014).
 """
@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from threading import BoundedSemaphore
 from time import monotonic
 from typing import Final, Protocol
 
@@ -87,7 +88,7 @@ class _Request:
 
 
 class Service:
-    """One reader for all doors. May be called from several threads.
+    """One reader for all doors. May be called from several threads; each lane works on one request at a time.
 
     Args:
         reader: The two models.
@@ -114,7 +115,8 @@ class Service:
         self._decode = decode or _decoder(lanes)
         self._log_key = secrets.token_bytes(32) if log_key is None else log_key
         self._capacity = capacity
-        # One thread more than lanes: what it decodes, or draws of a reading, is done while the models work on others.
+        self._lanes = BoundedSemaphore(lanes)
+        # One thread more than lanes: it decodes the next radiograph while the models work.
         self._line: Line[Answer] = Line(threads=lanes + 1, places=capacity.places, n_bytes=capacity.waiting_bytes)
         self._n_faults = 0
         self.metrics = Metrics()
@@ -262,12 +264,15 @@ class Service:
         try:
             self._require_time(request)
             rad = self._decode(request.data)
-            self._require_time(request)
-            if not future.set_running_or_notify_cancel():  # from here on it cannot be cancelled
-                return Answer(rad, Reading.not_answered(request.name, ModelError("nobody waits any more")))
-            reader = self._rush if self._line.n_in_the_house > 1 else self._reader
-            reading = reader.read_radiograph(rad, request.name, min_score=request.min_score, admitted=request.admitted)
-            return Answer(rad, reading)
+            with self._lanes:
+                self._require_time(request)
+                if not future.set_running_or_notify_cancel():  # from here on it cannot be cancelled
+                    return Answer(rad, Reading.not_answered(request.name, ModelError("nobody waits any more")))
+                reader = self._rush if self._line.n_in_the_house > 1 else self._reader
+                reading = reader.read_radiograph(
+                    rad, request.name, min_score=request.min_score, admitted=request.admitted
+                )
+                return Answer(rad, reading)
         except (InputError, ModelError) as error:
             return Answer(rad, Reading.not_answered(request.name, error))
         except MemoryError as error:
