@@ -173,6 +173,22 @@ def test_a_film_that_cannot_be_stored_is_tried_ever_less_often_and_never_given_u
     assert later == [{}, {}, {"RESULT": 1}, {}]
 
 
+def test_a_failing_film_that_left_the_archive_is_forgotten(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = watch("http://127.0.0.1:9", service, tmp_path)  # nobody is there, so that no film comes
+    lying = [Film("1", "2", "3")]
+    monkeypatch.setattr(standing.archive, "films", lambda *_when: iter(lying))
+    failing = [dict(standing.one_round()) for _ in range(5)]
+    film_there = lying.pop()
+
+    gone = standing.one_round()
+    lying.append(film_there)
+
+    assert failing[-2:] == [{"FAILED": 1}, {}]
+    assert (gone, standing.one_round()) == ({}, {"FAILED": 1}), "it came anew, and is tried at once"
+
+
 def test_an_archive_that_gives_the_same_page_for_ever_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     archive = Archive("http://127.0.0.1:9/dicom-web")
     monkeypatch.setattr(archive, "_page", lambda _asked, _offset: [Film("1", "2", "3")])

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from boxray.core.errors import BoxrayError, InputError, MissingExtra, RecipeError
 from boxray.imaging.limits import MAX_FILE_BYTES
@@ -192,7 +191,7 @@ def _said_plainly(doing: str) -> Iterator[None]:
         raise ArchiveError(f"{doing}: the archive answered with HTTP {status}") from None
     except RequestException as error:
         raise ArchiveError(f"{doing}: the archive cannot be reached ({type(error).__name__})") from None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, InvalidDicomError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise ArchiveError(f"{doing}: the archive's answer is not understood ({type(error).__name__})") from None
 
 

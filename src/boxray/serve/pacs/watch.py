@@ -61,12 +61,15 @@ class Watch:
             ArchiveError: If the archive cannot be searched. What it already gave was dealt with.
         """
         done: Counter[str] = Counter()
+        there: set[Film] = set()
         self._round += 1
         for film in self.archive.films(self.today() - timedelta(days=self.days), self.modalities):
             if stop is not None and stop.is_set():
-                break
+                return done
+            there.add(film)
             if film not in self.ledger and self._is_due(film):
                 done[self._deal_with(film)] += 1
+        self._failing = {film: failing for film, failing in self._failing.items() if film in there}
         return done
 
     def go_on(self, every_s: float, stop: Event) -> None:
