@@ -75,6 +75,37 @@ def test_a_training_tells_where_it_stands_over_all_its_stages(tiny: Manifest, tm
     assert float(kept[2][1]) == pytest.approx(told[-1].losses["box"], rel=1e-4)
 
 
+@pytest.mark.parametrize(("changes", "updates", "kept"), [
+    ({"pictures_per_update": 3, "average_age": 0.1}, 4, 0.9**9),
+    ({"pictures_per_update": 6}, 2, 0.005),
+])  # fmt: skip
+def test_how_often_the_weights_move_and_how_they_are_averaged_is_the_recipes(
+    changes: dict[str, float],
+    updates: int,
+    kept: float,
+    tiny: Manifest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two epochs of two batches of three pictures."""
+    from ultralytics.engine.trainer import BaseTrainer
+
+    moved: list[float] = []
+    step = BaseTrainer.optimizer_step
+
+    def seen(trainer: BaseTrainer) -> None:
+        moved.append(trainer.ema.decay(10))
+        step(trainer)
+
+    monkeypatch.setattr(BaseTrainer, "optimizer_step", seen)
+    stages = [{"side_px": 64, "epochs": 2, "lr": 0.001}]
+
+    train(recipe(tiny.folder, stages=stages, **changes), "tiny", runs=tmp_path)
+
+    assert len(moved) == updates
+    assert moved == pytest.approx([kept] * updates, rel=0.01)
+
+
 def test_a_run_that_was_cut_off_in_the_second_stage_goes_on_there(tiny: Manifest, tmp_path: Path) -> None:
     asked = recipe(tiny.folder, 64, 96)
     cut = train(asked, "tiny", runs=tmp_path).folder

@@ -214,6 +214,19 @@ def test_the_network_gives_boxes_and_scores_in_one_array() -> None:
     assert ((output[:, 4:] >= 0) & (output[:, 4:] <= 1)).all()
 
 
+@pytest.mark.parametrize("mean_age", [0.02, 0.1, 0.5])
+@pytest.mark.parametrize("updates", [500, 5000])
+def test_the_averaged_weights_are_of_the_same_share_of_the_training_however_long_it_was(
+    mean_age: float, updates: int
+) -> None:
+    decay, average = engine.averaging_decay(mean_age), 0.0
+
+    for update in range(1, updates + 1):
+        average = decay(update) * average + (1 - decay(update)) * update
+
+    assert 1 - average / updates == pytest.approx(mean_age, abs=0.003)
+
+
 def test_taming_asks_no_host_and_writes_nothing_to_the_home(tmp_path: Path) -> None:
     script = """
 import socket, sys

@@ -64,6 +64,13 @@ class DetectionRecipe(StrictModel):
     stages: Annotated[tuple[Stage, ...], AS_LIST, Field(min_length=1)]
     batch: int = Field(default=16, ge=1)
     """Pictures in a step, over all processes together."""
+    pictures_per_update: int = Field(default=64, ge=1)
+    """Batches are gathered until they hold so many, then the weights move once. Stock's 64 leaves a short training
+    few updates."""
+    average_age: float | None = Field(default=None, gt=0, le=0.5)
+    """The weights that come out are an average whose mean age is this share of the updates made so far, however many
+    these are (Karras et al., CVPR 2024, section 3). None: stock's average, which in a few hundred updates hardly
+    reaches back."""
     seed: int = 0
     device: str = "cpu"
     """``cpu``, or the numbers of GPUs such as ``0`` or ``0,1``; each has a process of its own."""

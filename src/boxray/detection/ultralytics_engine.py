@@ -111,6 +111,7 @@ def train_stage(
                 "imgsz": stage.side_px,
                 "epochs": stage.epochs,
                 "batch": recipe.batch,
+                "nbs": recipe.pictures_per_update,
                 "seed": recipe.seed,
                 "device": recipe.device,
                 "deterministic": True,
@@ -274,6 +275,18 @@ def partial_label_loss(network: torch.nn.Module, present_weight: float = 0.0) ->
     return PartialLabelLoss(network)
 
 
+def averaging_decay(mean_age: float) -> Callable[[int], float]:
+    """By how much the average of the weights is kept at update `t`, counted from 1.
+
+    The average of power γ weighs the weights of update τ by τ^γ, so that its mean age stays the share 1 / (γ + 2) of
+    the updates made, and no length of the training has to be known (Karras et al., CVPR 2024, section 3).
+
+    Args:
+        mean_age: That share, in (0, 0.5].
+    """
+    return lambda t: float((1 - 1 / t) ** (1 / mean_age - 1))
+
+
 def _trainer_class(
     recipe: DetectionRecipe,
     names: tuple[str, ...],
@@ -323,6 +336,8 @@ def _trainer_class(
             # The model stays the stock class, so that its checkpoints open in safe mode.
             inner = self.model.module if recipe.world_size > 1 else self.model
             inner.criterion = partial_label_loss(inner, recipe.present_weight if recipe.partial_labels else 0.0)
+            if recipe.average_age is not None:
+                self.ema.decay = averaging_decay(recipe.average_age)
 
         def _build_train_pipeline(self) -> None:
             if getattr(self, "_oom_retries", 0):
