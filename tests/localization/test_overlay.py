@@ -87,6 +87,12 @@ def test_what_gave_no_result_is_a_card_without_a_word_on_findings(words, error, 
     assert not any(finding.display in said for finding in SPACE)
 
 
+def test_a_picture_says_that_boxes_were_asked_for_from_another_score_on(words):
+    overlay(RAD, a_reading(min_score=0.123456), SPACE)
+
+    assert "Boxes from a score of 0.1235 on, as asked for." in words
+
+
 def test_a_result_without_its_radiograph_is_a_mistake():
     with pytest.raises(ValueError, match="drawn on its radiograph"):
         overlay(None, a_reading(), SPACE)

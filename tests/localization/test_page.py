@@ -90,6 +90,13 @@ def test_a_box_below_its_threshold_is_told_but_not_counted():
     assert parsed.row("Atelectasis")[1:3] == ["no box", "0.12, below 0.30"]
 
 
+def test_a_threshold_that_was_asked_for_stands_in_place_of_the_stored_one():
+    below = Detection("atelectasis", 0.12, Box(1, 2, 3, 4))
+    rows = rows_of(a_reading(min_score=0.2), SPACE, a_reading(detections=(*a_reading().detections, below)))
+
+    assert Parsed(findings_table(rows)).row("Atelectasis")[2] == "0.12, below 0.20"
+
+
 @pytest.mark.parametrize(("score", "said"), [(0.62, "≥"), (0.5, "≥"), (0.49, "<")])
 def test_a_score_stands_beside_its_threshold(score, said):
     reading = a_reading(

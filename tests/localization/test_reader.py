@@ -88,6 +88,19 @@ def test_boxes_below_the_operating_point_are_shown_but_do_not_count_for_agreemen
     assert agreement.case is Case.MAP_ONLY
 
 
+def test_a_reading_says_from_which_score_on_boxes_were_asked_for_and_which_threshold_is_stored() -> None:
+    both = reader(FAINT, heart=0.9)
+
+    at_stored, asked = (both.read_radiograph(film(), "a", min_score=least) for least in (None, 0.1))
+    without_detector = Reader(None, both.classifier).read_radiograph(film(), "a", min_score=0.1)
+
+    assert at_stored.min_score is without_detector.min_score is None
+    assert "min_score" not in at_stored.to_json()
+    assert asked.to_json()["min_score"] == 0.1
+    assert asked.models == at_stored.models
+    assert asked.box_threshold("heart") == 0.1
+
+
 @pytest.mark.parametrize(
     ("box_score", "map_score", "case"),
     [(0.2, 0.7, Case.BOTH), (0.19, 0.7, Case.MAP_ONLY), (0.2, 0.69, Case.BOX_ONLY), (0.19, 0.69, Case.NEITHER)],

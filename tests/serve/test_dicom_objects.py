@@ -165,6 +165,16 @@ def test_the_report_is_a_draft_that_says_so(header):
     assert any(line.startswith("Classifier: mobilenet 0.2.0, sha256 cdcd") for line in said)
 
 
+def test_both_say_that_boxes_were_asked_for_from_another_score_on(header):
+    report, state = both(header, a_reading(EFFUSION, min_score=0.05))
+
+    asked = [line for line in texts_of(report) if line.startswith("Boxes were asked for")]
+    (annotation,) = state.GraphicAnnotationSequence
+
+    assert asked == ["Boxes were asked for from a score of 0.05 on, not from the thresholds below."]
+    assert "boxes from a score of 0.05 on" in annotation.TextObjectSequence[0].UnformattedTextValue
+
+
 def test_a_finding_that_is_not_assessed_is_in_no_code_and_in_no_line_about_missing_boxes(header):
     report, _ = both(header, a_reading())
 

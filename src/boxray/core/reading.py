@@ -118,6 +118,8 @@ class Reading:
     size_wh: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
     detections: tuple[Detection, ...] = ()
+    min_score: float | None = None
+    """The score from which on boxes were asked for; None: each from its stored threshold on."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """Classifier's score per finding, in [0, 1]; findings it was not trained for are not in it."""
     not_assessed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -143,6 +145,12 @@ class Reading:
     def not_answered(cls, file: str, error: InputError | ModelError) -> Reading:
         """A refused or failed reading: a code and a reason, and no statement about any finding."""
         return cls(file, error.code.outcome, code=error.code.name, reason=error.reason)
+
+    def box_threshold(self, finding: str) -> float | None:
+        """Which score a box of the finding had to reach to be among the detections; None where none is stored."""
+        if self.min_score is not None or "detector" not in self.models:
+            return self.min_score
+        return self.models["detector"].thresholds.get(finding)
 
     def states(self, label_space: LabelSpace) -> dict[str, str]:
         """What the detector says of each finding: ``boxed``, ``no box`` or ``not assessed``.
@@ -190,7 +198,9 @@ class Reading:
                 for role, model in self.models.items()
             },
             "disclaimer": DISCLAIMER,
-        } | ({} if self.chest is None else {"chest": _chest_json(self.chest)})
+            **({} if self.chest is None else {"chest": _chest_json(self.chest)}),
+            **({} if self.min_score is None else {"min_score": float(self.min_score)}),
+        }
 
 
 def _rounded(value: float | None) -> float | None:

@@ -167,6 +167,8 @@ def footer_lines(reading: Reading, label_space: LabelSpace) -> list[tuple[str, C
         if silent:
             names = ", ".join(label_space[key].display for key in silent if key in label_space)
             lines.append((f"Not assessed by the {role} (its silence means nothing): {names}.", PAPER))
+    if reading.min_score is not None:
+        lines.append((f"Boxes from a score of {reading.min_score:.4g} on, as asked for.", PAPER))
     if reading.maps:
         lines.append(("A map shows where a score came from. It is neither an outline nor a probability.", QUIET))
     models = "; ".join(_identity(role, model) for role, model in reading.models.items())

@@ -62,7 +62,6 @@ def rows_of(
     """
     states = reading.states(label_space)
     known = (candidates or reading).detections
-    stored = reading.models["detector"].thresholds if "detector" in reading.models else {}
     judged = reading.models["classifier"].thresholds if "classifier" in reading.models else {}
     return [
         Row(
@@ -70,7 +69,7 @@ def rows_of(
             state=states[finding.key],
             n_boxes=sum(det.finding == finding.key for det in reading.detections),
             best=max((det.score for det in known if det.finding == finding.key), default=None),
-            threshold=stored.get(finding.key),
+            threshold=reading.box_threshold(finding.key),
             score=reading.scores.get(finding.key),
             score_threshold=judged.get(finding.key),
             agreement=comparable(reading, finding.key),

@@ -302,22 +302,11 @@ def at_threshold(seen: Seen, min_score: float | None) -> Reading:
     reading = seen.reading
     if "detector" not in reading.models:
         return reading
-    identity = reading.models["detector"]
-    if min_score is not None:
-        identity = replace(identity, thresholds=dict.fromkeys(seen.by_boxes, min_score))
-    least = identity.thresholds
-    boxes = tuple(
-        det
-        for det in reading.detections
-        if det.score >= (least.get(det.finding, 0.0) if min_score is None else min_score)
-    )
+    asked = replace(reading, min_score=min_score)
+    boxes = tuple(det for det in reading.detections if det.score >= (asked.box_threshold(det.finding) or 0.0))
     counts = Counter(det.finding for det in boxes)
-    return replace(
-        reading,
-        detections=boxes,
-        agreement=tuple(rows[counts[key]] for key, rows in seen.by_boxes.items()),
-        models={**reading.models, "detector": identity},
-    )
+    agreement = tuple(rows[counts[key]] for key, rows in seen.by_boxes.items())
+    return replace(asked, detections=boxes, agreement=agreement)
 
 
 def suspicion(reading: Reading) -> float | None:

@@ -87,6 +87,8 @@ def _annotation(image: Dataset, reading: Reading, label_space: LabelSpace, layer
 
     model = reading.models["detector"]
     said = f"{DISCLAIMER} {MAKER} {model.name} {model.version} ({model.sha256[:12]})"
+    if reading.min_score is not None:
+        said += f", boxes from a score of {reading.min_score:.4g} on"
     if not reading.detections:
         said += ". No box reached its threshold; this is not a statement of absence."
     texts = [TextObject(said, AnnotationUnitsValues.DISPLAY, _TOP, text_justification=TextJustificationValues.LEFT)]

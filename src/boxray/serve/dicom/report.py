@@ -112,6 +112,8 @@ def told(reading: Reading, label_space: LabelSpace) -> list[str]:
     without = [label_space[key].display for key, state in states.items() if state == "no box"]
     uncoded = {det.finding for det in reading.detections if label_space[det.finding].code is None}
     lines = [DISCLAIMER]
+    if reading.min_score is not None:
+        lines.append(f"Boxes were asked for from a score of {reading.min_score:.4g} on, not from the thresholds below.")
     if without:
         lines.append(f"No box reached its threshold for: {', '.join(without)}. This is not a statement of absence.")
     for role, silent in reading.not_assessed.items():
