@@ -9,11 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
+from typer.testing import CliRunner
 
+from boxray.cli.main import app
 from boxray.data.check import check
 from boxray.data.coco_file import write_coco_file
 from boxray.data.sources import Download
 from boxray.data.sources.coco import records
+from boxray.data.split import Split
 from built import TWO, box_row, build_tiny_set, image_row, manifest_of
 from making import SIX, label_space
 
@@ -121,3 +124,15 @@ def test_a_corner_that_is_no_number_is_never_written(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         write_coco_file(manifest_of(tmp_path, [image_row(0, "train", CELLS)], [box]), path)
     assert not path.exists()
+
+
+def test_the_command_writes_the_whole_set_or_one_part_beside_its_images(tmp_path):
+    manifest = build_tiny_set(tmp_path)
+
+    told = [CliRunner().invoke(app, ["data", "coco", str(tmp_path), *part]) for part in ([], ["--split", "test"])]
+
+    files = [tmp_path / name for name in ("annotations.json", "annotations-test.json")]
+    assert [result.exit_code for result in told] == [0, 0]
+    assert all(str(file) in result.stdout for file, result in zip(files, told, strict=True))
+    written_images = [json.loads(file.read_text())["images"] for file in files]
+    assert [len(images) for images in written_images] == [len(manifest.images), len(manifest.part(Split.TEST).images)]

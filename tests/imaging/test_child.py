@@ -1,5 +1,6 @@
 """The decoding child: whatever a file does to it, the program goes on and the next file is read."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from boxray.core.errors import CODES, InputError
+from boxray.core.errors import CODES, InputError, Outcome
 from boxray.imaging.child import DecodingChild, Limits, decoding_child
 from boxray.imaging.read import decode, read_radiograph
 
@@ -295,5 +296,21 @@ def test_importing_starts_no_process():
 def test_an_entry_that_cannot_be_imported_is_said_and_not_waited_for(capfd):
     child = DecodingChild(entry="no_such_module:decode", path=Path())
 
-    assert refusal(child, b"").code.name == "decode.crashed"
+    error = refusal(child, b"")
+
+    assert (error.code.name, error.code.outcome) == ("decode.unavailable", Outcome.FAILED)
     assert "no_such_module" in capfd.readouterr().err
+
+
+def test_a_machine_that_starts_no_process_is_no_fault_of_the_file(monkeypatch, good_file):
+    def none_left(*_arguments, **_options):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    child = DecodingChild()
+    with monkeypatch.context() as full:
+        full.setattr(subprocess, "Popen", none_left)
+
+        assert refusal(child, good_file).code.name == "decode.unavailable"
+
+    assert child.decode(good_file).size_wh == (256, 256)
+    child.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -22,10 +22,11 @@ from boxray.core.plain import json_text
 from boxray.data.audit import ASSUMED, Audit
 from boxray.data.build import build as build_set
 from boxray.data.card import Card, load_card
+from boxray.data.coco_file import write_coco_file
 from boxray.data.datasets_file import DatasetsFile, SourceEntry, read_datasets_file
 from boxray.data.manifest import Manifest
 from boxray.data.sources.files import PICTURES
-from boxray.data.split import PARTS
+from boxray.data.split import PARTS, Split
 
 app = typer.Typer(help="Build, check and inspect data sets.", no_args_is_help=True)
 app.command()(check)
@@ -149,6 +150,19 @@ def _source_grid(row: dict[str, Any]) -> Table:
     if not row["in_use"]:
         grid.add_row("get it", escape(row["get"]))
     return grid
+
+
+@app.command()
+def coco(
+    built: Annotated[Path, typer.Argument(help="Folder of a built set.")],
+    split: Annotated[Literal["train", "val", "test"] | None, typer.Option(help="One part alone.")] = None,
+) -> None:
+    """Write a built set as COCO JSON beside its images; what nobody looked for is told as LVIS does."""
+    whole = Manifest.load(built)
+    manifest = whole if split is None else whole.part(Split(split))
+    file = built / ("annotations.json" if split is None else f"annotations-{split}.json")
+    write_coco_file(manifest, file)
+    print(f"{len(manifest.images)} images, {len(manifest.boxes)} boxes: {file}")
 
 
 @app.command("examples")

@@ -73,6 +73,7 @@ CODES: Final = _table(
     ("quality.polarity", _R, 422, "bright and dark seem to be exchanged"),
     ("decode.crashed", _R, 422, "the decoder died on this file; the program went on"),
     ("decode.too_expensive", _R, 422, "decoding took more memory or time than is allowed"),
+    ("decode.unavailable", _F, 503, "the process that decodes files does not start; no file can be read until it does"),
     ("scope.not_chest", _R, 422, "by its header or by its looks no frontal chest radiograph, or not a whole one"),
     ("scope.rotated", _R, 422, "a chest that lies on its side or upside down"),
     ("model.not_finite", _F, 500, "a model gave a score that is no number"),

@@ -34,7 +34,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import IO, Any, Final, NoReturn
 
 import numpy as np
 
@@ -134,7 +134,8 @@ class DecodingChild:
         """Have the bytes decoded.
 
         Raises:
-            InputError: What the decoder refused, ``decode.crashed`` or ``decode.too_expensive``.
+            InputError: What the decoder refused, ``decode.crashed`` or ``decode.too_expensive``; or
+                ``decode.unavailable`` if there is no child to decode anything.
         """
         with self._lock:
             head, body = self._ask(json.dumps(options).encode(), data)
@@ -163,21 +164,33 @@ class DecodingChild:
             The file descriptor that the reply will come through.
         """
         for _ in range(2):
-            keeper = self._running()
-            if keeper.stdin is None or keeper.stdout is None:
-                break
+            request, reply = self._ready_pipes()
             try:
-                if not self._ready:
-                    _receive(keeper.stdout.fileno(), len(_READY), time.monotonic() + _START_S)
-                    self._ready = True
-                keeper.stdin.write(_REQUEST.pack(len(options), len(data)) + options)
-                keeper.stdin.write(data)
-                keeper.stdin.flush()
+                request.write(_REQUEST.pack(len(options), len(data)) + options)
+                request.write(data)
+                request.flush()
             except BrokenPipeError:
                 self._drop()
             else:
-                return keeper.stdout.fileno()
-        raise InputError("decode.crashed", "the decoding process does not start")
+                return reply.fileno()
+        raise InputError("decode.unavailable", "the decoding process ends before it has a file")
+
+    def _ready_pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        """Into and out of a keeper that waits for a file.
+
+        Raises:
+            InputError: ``decode.unavailable`` if it cannot be started, or ends or hangs while its libraries load.
+        """
+        try:
+            keeper = self._running()
+            assert keeper.stdin is not None
+            assert keeper.stdout is not None
+            if not self._ready:
+                _receive(keeper.stdout.fileno(), len(_READY), time.monotonic() + _START_S)
+                self._ready = True
+        except (OSError, InputError) as error:
+            raise InputError("decode.unavailable", f"the decoding process does not start ({error})") from error
+        return keeper.stdin, keeper.stdout
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._keeper is not None and self._keeper.poll() is not None:
