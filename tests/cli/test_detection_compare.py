@@ -42,10 +42,11 @@ def test_the_table_says_both_figures_and_the_difference_in_eighty_columns(compar
     code, said, _ = compare()
 
     assert code == 0
-    (fluid,) = [line for line in said.splitlines() if "Fluid" in line]
+    fluid, error = [line for line in said.splitlines() if "Fluid" in line]
     assert "0.00 (0.00–0.00)" in fluid
     assert "+0." in fluid
     assert fluid.split()[-1] == "3"
+    assert error.split()[-2:] == ["–", "3"], "who detects nothing has no calibration error"
     assert "Mean" in said
     assert "ours: loud 1; theirs: silent 1" in said
     assert "…" not in said
@@ -60,7 +61,7 @@ def test_the_longest_name_and_a_negative_difference_fit_as_well(monkeypatch, cap
     )
     model = ModelIdentity("yolov8n", "1", "0" * 64)
 
-    commands._print_table([row], long, (model, model))
+    commands._print_table("ap50", [row], long, (model, model))
 
     said = capsys.readouterr().out
     assert "Pleural effusion 0.06 (0.02–0.15) 0.17 (0.10–0.30) -0.11 (-0.21, -0.02)  1155" in said
@@ -76,6 +77,8 @@ def test_json_names_both_models_and_what_was_counted(compare):
     assert (content["split"], content["assumed_absences_count"]) == ("test", True)
     assert fluid["difference"]["value"] == fluid["ours"]["value"] > fluid["theirs"]["value"] == 0
     assert mean == fluid | {"finding": "mean"}
+    assert [row["finding"] for row in content["ece"]] == ["fluid", "mean"]
+    assert content["ece"][0]["theirs"]["value"] is None
 
 
 def test_a_finding_that_one_of_them_does_not_assess_is_named(compare):

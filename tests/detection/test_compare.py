@@ -13,7 +13,7 @@ from boxray.core.protocols import FixedDetector
 from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
-from boxray.detection.compare import Compared, _ap50_of, compare_ap50, mean_ap50
+from boxray.detection.compare import Compared, _figure_of, compare_detections, mean_ap50
 from boxray.detection.evaluate import judge
 from built import SQUARE_XYXY, TWO, box_row, image_row, manifest_of
 from making import label_space
@@ -35,7 +35,7 @@ def half_fluid_half_heart() -> Manifest:
 
 
 def compared(manifest, ours, theirs, findings, rounds) -> dict[str, Compared]:
-    return {row.finding: row for row in compare_ap50(manifest, ours, theirs, findings, rounds=rounds)}
+    return {row.finding: row for row in compare_detections(manifest, ours, theirs, findings, rounds=rounds)}
 
 
 def test_a_finding_that_only_one_of_two_finds_makes_the_difference() -> None:
@@ -68,7 +68,7 @@ def test_a_comparison_is_what_each_is_alone_and_the_paired_difference() -> None:
     rows = compared(manifest, ours, theirs, TWO.keys, rounds=40)
 
     assert list(rows) == ["fluid", "heart", "mean"]
-    measures = [_ap50_of(manifest, found, TWO.keys, with_assumed=False) for found in (ours, theirs)]
+    measures = [_figure_of(manifest, found, TWO.keys, "ap50", with_assumed=False) for found in (ours, theirs)]
     differences = paired_difference(*measures, manifest.images["patient"].tolist(), rounds=40)
     assert [row.difference for row in rows.values()] == list(differences)
     for found, side in ((ours, "ours"), (theirs, "theirs")):
@@ -78,11 +78,29 @@ def test_a_comparison_is_what_each_is_alone_and_the_paired_difference() -> None:
     assert [(row.n_images, row.n_boxes) for row in rows.values()] == [(10, 10), (10, 10), (20, 20)]
 
 
+def test_two_that_order_alike_differ_by_how_far_their_scores_are_from_what_is_hit() -> None:
+    """Half of the boxes lie where nothing is: a score of a half keeps its word, one of 0.1 does not."""
+    manifest = half_fluid_half_heart()
+    beside = Box(1, 1, 9, 9)
+    right, shy = (
+        [(Detection("fluid", score, FLUID.box), Detection("fluid", score, beside))] * 20 for score in (0.5, 0.1)
+    )
+
+    ap50, ece = (compare_detections(manifest, right, shy, ("fluid",), figure, rounds=30) for figure in ("ap50", "ece"))
+
+    assert ap50[0].difference.value == 0
+    assert [row.ours.value for row in ece] == pytest.approx([0.0] * 2), "of the finding and of the mean"
+    assert [row.theirs.value for row in ece] == pytest.approx([0.4] * 2)
+    alone = judge(manifest, shy, "fluid", assessed=True, threshold=None, rounds=10).reliability
+    assert alone is not None
+    assert ece[0].theirs.value == alone.ece.value
+
+
 def test_a_finding_without_a_box_has_no_figure_and_no_part_in_the_mean() -> None:
     manifest = half_fluid_half_heart()
     only_fluid = manifest.only(manifest.images["presence_fluid"] == Presence.BOXED.value)
 
-    fluid, heart, mean = compare_ap50(only_fluid, [(FLUID,)] * 10, [()] * 10, TWO.keys, rounds=10)
+    fluid, heart, mean = compare_detections(only_fluid, [(FLUID,)] * 10, [()] * 10, TWO.keys, rounds=10)
 
     nothing = {"value": None, "low": None, "high": None}
     counts = {"finding": "heart", "images": 0, "boxes": 0}
@@ -94,7 +112,7 @@ def test_a_finding_without_a_box_has_no_figure_and_no_part_in_the_mean() -> None
 def test_without_any_box_there_is_no_figure_at_all() -> None:
     nothing = half_fluid_half_heart().only(half_fluid_half_heart().images["split"] == "train")
 
-    rows = compare_ap50(nothing, [], [], TWO.keys, rounds=10)
+    rows = compare_detections(nothing, [], [], TWO.keys, rounds=10)
 
     assert [row.n_boxes for row in rows] == [0, 0, 0]
     assert all(str(row.difference) == "–" for row in rows)

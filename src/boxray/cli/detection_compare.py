@@ -18,11 +18,16 @@ from boxray.core.findings import LabelSpace
 from boxray.core.reading import ModelIdentity
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
-from boxray.detection.compare import Compared, compare_ap50
+from boxray.detection.compare import MEASURES, Compared, Figure, compare_detections
 from boxray.detection.evaluate import detect_all
 from boxray.detection.load import open_detector
 
 WEIGHTS_HELP: Final = "Released .onnx or .safetensors (run by torch), card beside it; or the folder of a finished run."
+_HEADINGS: Final[dict[Figure, str]] = {"ap50": "AP50", "ece": "ECE"}
+_TITLES: Final[dict[Figure, str]] = {
+    "ap50": "Average precision at IoU 0.5: are hits scored above the rest?",
+    "ece": "Calibration error: how far scores are from the share of hits; less is better",
+}
 _Weights = Annotated[Path, typer.Argument(help=WEIGHTS_HELP)]
 
 
@@ -37,7 +42,7 @@ def compare(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object on stdout.")] = False,
 ) -> None:
-    """AP50 of two detectors and the difference, each with its 95 % interval on the same resampled patients."""
+    """AP50 and calibration error of two detectors and the differences, intervals on the same resampled patients."""
     named = [word.strip() for word in (findings or "").split(",") if word.strip()]
     manifest = Manifest.load(data).part(Split(split))
     with tempfile.TemporaryDirectory() as state:
@@ -47,16 +52,21 @@ def compare(
         with progress_bar("detecting", 2 * len(manifest.images)) as progress:
             found, others = (list(detect_all(detector, manifest, steps(progress))) for detector in (left, right))
     with progress_bar("measuring", None):
-        rows = compare_ap50(manifest, found, others, both, with_assumed=with_assumed)
+        rows = {
+            figure: compare_detections(manifest, found, others, both, figure, with_assumed=with_assumed)
+            for figure in MEASURES
+        }
     models = left.identity, right.identity
     if as_json:
         said = dict(zip(("ours", "theirs"), map(identity_json, models), strict=True))
         about = {"split": split, "assumed_absences_count": with_assumed}
-        print(json.dumps({**said, **about, "ap50": [row.to_json() for row in rows]}, indent=2, allow_nan=False))
+        told = {figure: [row.to_json() for row in of_figure] for figure, of_figure in rows.items()}
+        print(json.dumps({**said, **about, **told}, indent=2, allow_nan=False))
     else:
-        _print_table(rows, manifest.label_space, models)
+        for figure, of_figure in rows.items():
+            _print_table(figure, of_figure, manifest.label_space, models)
 
 
-def _print_table(rows: Sequence[Compared], space: LabelSpace, models: Sequence[ModelIdentity]) -> None:
+def _print_table(figure: Figure, rows: Sequence[Compared], space: LabelSpace, models: Sequence[ModelIdentity]) -> None:
     lines = ((row.finding, row.ours, row.theirs, row.difference, str(row.n_boxes)) for row in rows)
-    print_comparison("AP50 (95 %)", "boxes", lines, space, models)
+    print_comparison(f"{_HEADINGS[figure]} (95 %)", "boxes", lines, space, models, _TITLES[figure])

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from boxray.core.arrays import FloatArray
 from boxray.core.assessed import MEAN
-from boxray.core.metrics import Interval, Measure, bootstrap_all, precision_measure
+from boxray.core.metrics import (
+    Interval,
+    Measure,
+    Ranked,
+    bootstrap_all,
+    precision_measure,
+    reliability_measure,
+)
 from boxray.data.manifest import Manifest
-from boxray.detection.evaluate import IOU_LIMIT, Detections, rank_finding, scored_images
+from boxray.detection.evaluate import IOU_LIMIT, JUDGED_FROM, Detections, rank_finding, scored_images
+
+Figure = Literal["ap50", "ece"]
+
+MEASURES: Final[Mapping[Figure, Callable[[Ranked], Measure]]] = {
+    "ap50": precision_measure,
+    "ece": lambda ranked: reliability_measure(ranked, IOU_LIMIT, JUDGED_FROM),
+}
+"""The first value of each is the figure. AP50 sees the scores' order alone, the calibration error what they say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """AP50 of two detectors for one finding, or the mean over findings, and the paired difference of the two."""
+    """One figure of two detectors for one finding, or the mean over findings, and the paired difference of the two."""
 
     finding: str
     n_images: int
@@ -40,32 +55,37 @@ class Compared:
         }
 
 
-def compare_ap50(
+def compare_detections(
     manifest: Manifest,
     ours: Detections,
     theirs: Detections,
     findings: Sequence[str],
+    figure: Figure = "ap50",
     *,
     with_assumed: bool = False,
     rounds: int = 1000,
 ) -> tuple[Compared, ...]:
-    """Both detectors' AP50 and their difference, on the same resamples of patients.
+    """A figure of both detectors and its difference, on the same resamples of patients.
 
     Args:
         manifest: The images.
         ours: Per image of the manifest.
         theirs: The other detector's.
         findings: Which both assess.
+        figure: Which.
         with_assumed: Count images in which a finding is only assumed to be absent.
         rounds: Of the bootstrap.
 
     Returns:
-        A row per finding, and last the mean over those that have a box here; a finding without has no figure.
+        A row per finding, and last the mean over those that have a box here; a finding without has no figure, and where
+        nothing was detected there is no calibration error.
     """
     counted = {finding: scored_images(manifest, finding, with_assumed=with_assumed) for finding in findings}
     boxes = {finding: sum(map(len, manifest.boxes_of(finding).values())) for finding in findings}
     measured = [finding for finding in findings if boxes[finding]]
-    of_ours, of_theirs = (_ap50_of(manifest, found, measured, with_assumed=with_assumed) for found in (ours, theirs))
+    of_ours, of_theirs = (
+        _figure_of(manifest, found, measured, figure, with_assumed=with_assumed) for found in (ours, theirs)
+    )
 
     def measure(weights: FloatArray) -> FloatArray:
         left, right = of_ours(weights), of_theirs(weights)
@@ -95,21 +115,23 @@ def mean_ap50(
     rounds: int = 1000,
 ) -> Interval:
     """The mean of AP50 over findings, its interval by resampling the patients of all of them together."""
-    measure = _ap50_of(manifest, detections, findings, with_assumed=with_assumed)
+    measure = _figure_of(manifest, detections, findings, "ap50", with_assumed=with_assumed)
     patients = manifest.images["patient"].tolist()
     return bootstrap_all(lambda weights: measure(weights)[-1:], patients, rounds=rounds)[0]
 
 
-def _ap50_of(manifest: Manifest, detections: Detections, findings: Sequence[str], *, with_assumed: bool) -> Measure:
-    """AP50 of every finding and their mean, for weights of *all* images of the manifest."""
+def _figure_of(
+    manifest: Manifest, detections: Detections, findings: Sequence[str], figure: Figure, *, with_assumed: bool
+) -> Measure:
+    """The figure of every finding and their mean, for weights of *all* images of the manifest."""
     measures = []
     for finding in findings:
         ranked, _ = rank_finding(manifest, detections, finding, with_assumed=with_assumed, iou_limits=(IOU_LIMIT,))
         counted = scored_images(manifest, finding, with_assumed=with_assumed)
-        measures.append((precision_measure(ranked), counted))
+        measures.append((MEASURES[figure](ranked), counted))
 
     def measure(weights: FloatArray) -> FloatArray:
-        figures = np.array([precision(weights[counted])[0] for precision, counted in measures])
+        figures = np.array([of_finding(weights[counted])[0] for of_finding, counted in measures])
         return np.append(figures, figures.mean())
 
     return measure
