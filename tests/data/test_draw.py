@@ -69,6 +69,16 @@ def test_half_of_the_patients_with_a_box_and_half_of_those_without_are_hidden() 
     assert len(hidden) == 10
 
 
+def test_by_look_the_patients_of_each_source_are_hidden_whose_films_have_the_highest_number() -> None:
+    whole = boxed_and_absent()
+    number = whole.images["image"].astype(int)
+    whole.images["source"] = np.where(number % 2 == 0, "even", "odd")  # of a patient both, as 20 is even
+
+    hidden = hidden_patients(hide_findings(whole, {"fluid": 0.5}, seed=0, look=(number % 20).to_numpy(dtype=float)))
+
+    assert hidden == {"4", "6", "5", "7"} | {"14", "16", "18", "15", "17", "19"}
+
+
 def test_of_a_hidden_finding_neither_box_nor_presence_nor_rule_is_left_in_any_image_of_the_patient() -> None:
     manifest = hide_findings(boxed_and_absent(), {"fluid": 0.5}, seed=0)
     hidden = hidden_patients(manifest)

@@ -229,6 +229,7 @@ def test_all_that_is_new_trains_together(tiny: Manifest, tmp_path: Path) -> None
         augment={"mosaic": 1.0, "close_mosaic": 1, "gamma": 0.2, "windowing": 0.02},
         sampling={"made": 0.5},
         hide={"fluid": 0.34},
+        hide_by="brightness",
         clahe={"clip": 2.0},
         present_weight=0.5,
         precision="bfloat16",

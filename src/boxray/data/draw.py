@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from boxray.core.arrays import BoolArray
+from boxray.core.arrays import BoolArray, FloatArray
 from boxray.core.errors import RecipeError
 from boxray.core.findings import Presence
 from boxray.data.manifest import Manifest
@@ -34,7 +34,9 @@ def draw_at_most(
     return manifest.only(pd.Series(keep, index=manifest.images.index))
 
 
-def hide_findings(manifest: Manifest, shares: Mapping[str, float], seed: int) -> Manifest:
+def hide_findings(
+    manifest: Manifest, shares: Mapping[str, float], seed: int, look: FloatArray | None = None
+) -> Manifest:
     """A manifest in which nobody knows of a finding in a share of the images: its boxes go, its presence is UNKNOWN.
 
     For experiments in which the truth must be known: what was hidden stands in the manifest that was given.
@@ -44,6 +46,8 @@ def hide_findings(manifest: Manifest, shares: Mapping[str, float], seed: int) ->
         shares: Finding to the share of patients for whom it is hidden, in [0, 1]: of those in whom it is boxed,
             and as large a share of the others, so that few boxes are still halved exactly.
         seed: Decides which ones. For each finding the patients are drawn apart from the other findings'.
+        look: Shape ``(N,)``, a number of each image. The patients of each source whose films have the highest are taken
+            in place of random ones, as where those whom nobody looked at look different, too.
 
     Raises:
         RecipeError: If the label space has no such finding.
@@ -55,13 +59,28 @@ def hide_findings(manifest: Manifest, shares: Mapping[str, float], seed: int) ->
         rng = np.random.default_rng([seed, manifest.label_space.index(finding)])
         with_box = images["presence_" + finding] == Presence.BOXED.value
         boxed = set(images["patient"][with_box])
-        hidden: set[str] = set()
-        for group in (boxed, set(images["patient"]) - boxed):
-            drawn = rng.permutation(np.array(sorted(group), dtype=object))
-            hidden |= set(drawn[: round(share * len(drawn))])
+        hidden = _drawn(images, boxed, share, rng) if look is None else _highest(images, boxed, share, look)
         concerned = images["patient"].isin(hidden)
         images.loc[concerned, f"presence_{finding}"] = Presence.UNKNOWN.value
         images.loc[concerned, f"rule_{finding}"] = Rule.NONE.value
         gone = boxes["image_id"].isin(images["image_id"][concerned]) & (boxes["finding"] == finding)
         boxes = boxes[~gone].reset_index(drop=True)
     return Manifest(manifest.folder, manifest.label_space, images, boxes)
+
+
+def _drawn(images: pd.DataFrame, boxed: set[str], share: float, rng: np.random.Generator) -> set[str]:
+    """A share of the boxed patients, and as large a one of the others."""
+    hidden: set[str] = set()
+    for group in (boxed, set(images["patient"]) - boxed):
+        drawn = rng.permutation(np.array(sorted(group), dtype=object))
+        hidden |= set(drawn[: round(share * len(drawn))])
+    return hidden
+
+
+def _highest(images: pd.DataFrame, boxed: set[str], share: float, look: FloatArray) -> set[str]:
+    """The same shares of each source, of those whose images look most so on the mean."""
+    shown = images[["patient", "source"]].assign(look=look, boxed=images["patient"].isin(boxed))
+    patients = shown.groupby("patient").agg({"source": "first", "boxed": "first", "look": "mean"})
+    alike = patients.groupby(["source", "boxed"])["look"]
+    place = alike.rank(method="first", ascending=False)
+    return set(patients.index[place <= (share * alike.transform("size")).round()])

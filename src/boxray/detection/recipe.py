@@ -94,6 +94,8 @@ class DetectionRecipe(StrictModel):
     """Per source, how many of its showings an epoch has, as a multiple of all; which ones is drawn anew each time."""
     hide: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
     """Per finding, the share of the training patients in whose images it is made unknown: for experiments."""
+    hide_by: Literal["chance", "brightness"] = "chance"
+    """Which patients those are: any, or of each source those of the brightest films, so that unknown has a look."""
     clahe: Clahe | None = None
     augment: Augment = Augment()
 

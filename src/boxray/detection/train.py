@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
+from boxray.core.ahead import cores, in_order
+from boxray.core.arrays import FloatArray
 from boxray.core.errors import DataError
 from boxray.data.draw import hide_findings
 from boxray.data.manifest import Manifest
@@ -45,7 +49,8 @@ def train(
     fingerprint = manifest.fingerprint
     require_start(recipe.start)
     whole = draw_images(manifest.part(Split.TRAIN), recipe)
-    part = hide_findings(whole, recipe.hide, recipe.seed)
+    look = brightness(whole) if recipe.hide and recipe.hide_by == "brightness" else None
+    part = hide_findings(whole, recipe.hide, recipe.seed, look)
     if part.boxes.empty:
         raise DataError("the training part of the built data set has no box; nothing can be learned from it")
     images = TrainingImages.of(part, recipe)
@@ -81,6 +86,15 @@ def _train_stages(
         state = done
     assert state is not None, "a recipe has at least one stage"
     return state
+
+
+def brightness(manifest: Manifest) -> FloatArray:
+    """Mean grey of each picture, shape ``(N,)``, in [0, 1]."""
+
+    def mean_grey(picture: str) -> float:
+        return float(manifest.radiograph(picture).pixels.mean())
+
+    return np.array(list(in_order(mean_grey, manifest.images["picture"], threads=cores())))
 
 
 def describe_training(part: Manifest, whole: Manifest, recipe: DetectionRecipe, fingerprint: str) -> dict[str, object]:
