@@ -151,7 +151,6 @@ class Reader:
     def _read(self, rad: Radiograph, name: str, min_score: float | None) -> Reading:
         notes = rad.notes if self.gate is not None else (*rad.notes, NOT_CHECKED)
         reading = Reading(name, Outcome.RESULT, size_wh=rad.size_wh, notes=notes)
-        asked_from = None if self.detector is None else min_score
         detections: tuple[Detection, ...] = ()
         classified = Classified({}, ())
         if self.detector is not None:
@@ -165,7 +164,7 @@ class Reader:
             lungs=classified.lungs,
             chest=chest,
             detections=detections,
-            min_score=asked_from,
+            min_score=None if self.detector is None else min_score,
             scores=classified.scores,
             maps=classified.maps,
             models=self.models,
