@@ -1,5 +1,6 @@
 """Engines: the same graph gives the same numbers, and numbers that are none stop here."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -326,3 +327,23 @@ def test_onnxruntime_without_more_is_the_cpu_even_beside_a_gpu(graph, monkeypatc
         open_session(graph, "onnxruntime")
 
     assert asked == ["CPUExecutionProvider"]
+
+
+def test_openvino_reports_to_nobody_and_writes_nothing_to_the_home(graph, tmp_path):
+    """Its import, unasked, sends an event to an analytics service and keeps an id in the home."""
+    script = (
+        "import sys; from pathlib import Path; from boxray.engines import open_session\n"
+        f"open_session(Path({str(graph)!r}), 'openvino')\n"
+        "print(sys.modules['openvino_telemetry'])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert list(tmp_path.iterdir()) == []
+    assert done.stdout.strip() == "None", "it cannot be imported"

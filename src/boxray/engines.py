@@ -7,8 +7,8 @@ with a reason: nothing falls back to another precision or another device unsaid.
 
 from __future__ import annotations
 
-import os
 import platform
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,9 +133,18 @@ class FirstCall:
             cls._made = True
 
 
+def silence_openvino() -> None:
+    """Call it before OpenVINO's first import of a process, which would send an event to an analytics service.
+
+    It also keeps an id in the user's home, and heeds no variable. Where its reporting package cannot be imported it
+    takes its own stub that does nothing.
+    """
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # Python's way to say: cannot be imported
+
+
 class _OpenVino:
     def __init__(self, graph: bytes, many: bool, precision: str | None) -> None:
-        os.environ.setdefault("OPENVINO_TELEMETRY", "0")
+        silence_openvino()
         import openvino
 
         core = openvino.Core()

@@ -12,7 +12,7 @@ import numpy as np
 from boxray.core.arrays import FloatArray
 from boxray.core.errors import ModelError
 from boxray.core.finite import require_finite
-from boxray.engines import FirstCall
+from boxray.engines import FirstCall, silence_openvino
 
 LAST_OF_BACKBONE: Final = "/model.9/cv2/act/Mul_output_0"
 """Tensor of the graph that a YOLOv8 backbone ends with, in every size of it."""
@@ -27,6 +27,7 @@ class TappedSession:
     lanes = 1
 
     def __init__(self, graph: Path) -> None:
+        silence_openvino()
         import openvino
 
         core = openvino.Core()
