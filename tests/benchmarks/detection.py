@@ -39,7 +39,7 @@ from boxray.detection.quantize import quantize
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import train
 from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
-from boxray.engines import Session
+from boxray.engines import Session, silence_openvino
 from boxray.imaging.read import decode
 from boxray.localization.reader import Reader
 from boxray.tensors import read_tensors, write_graph, write_tensors
@@ -244,6 +244,7 @@ def openvino_product(precision: str, side: int) -> Callable[[], object]:
 
 def matrix_products(side: int = 2048) -> dict[str, float]:
     """GFLOP/s of a matrix product by whoever is good at it, by name."""
+    silence_openvino()
     import openvino
 
     a = np.random.default_rng(0).random((side, side), dtype=np.float32)

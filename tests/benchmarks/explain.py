@@ -15,11 +15,11 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import openvino
 import torch
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.image import scale_cam_image
@@ -172,7 +172,7 @@ def main() -> None:
     cores, load = os.cpu_count() or 1, os.getloadavg()[0]
     torch.set_num_threads(cores)
     EVERYBODY.print(
-        f"{cores} cores, load {load:.1f} at the start; torch {torch.__version__}, OpenVINO {openvino.__version__}"
+        f"{cores} cores, load {load:.1f} at the start; torch {torch.__version__}, OpenVINO {version('openvino')}"
     )
     if load > BUSY:
         EVERYBODY.print("[bold]The machine is busy: times are longer than they could be; the ratio is less sure.")
