@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
@@ -242,16 +243,20 @@ def openvino_product(precision: str, side: int) -> Callable[[], object]:
     return lambda: compiled(values)
 
 
-def matrix_products(side: int = 2048) -> dict[str, float]:
-    """GFLOP/s of a matrix product by whoever is good at it, by name."""
+def cpu_precisions() -> list[str]:
+    """What this CPU has units for, as OpenVINO names it: ``FP32``, ``BF16``, ``INT8`` …"""
     silence_openvino()
     import openvino
 
+    return list(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def matrix_products(side: int = 2048) -> dict[str, float]:
+    """GFLOP/s of a matrix product by whoever is good at it, by name."""
     a = np.random.default_rng(0).random((side, side), dtype=np.float32)
     t = torch.from_numpy(a)
     jobs: dict[str, Callable[[], object]] = {"numpy f32": lambda: a @ a, "torch f32": lambda: t @ t}
-    there = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    for precision in ("f32", *(name for name in ("bf16", "int8") if name.upper() in there)):
+    for precision in ("f32", *(name for name in ("bf16", "int8") if name.upper() in cpu_precisions())):
         jobs[f"OpenVINO {precision}"] = openvino_product(precision, side)
     return {name: 2 * side**3 / seconds(job) / 1e9 for name, job in jobs.items()}
 
@@ -365,12 +370,12 @@ def training(options: Asked, weights: Path, folder: Path) -> None:
     data, n = copied_set(part, folder), len(part.images)
     batch = 16
 
-    def ours() -> None:
+    def ours(precision: str) -> None:
         # Stock's rate, loss and mosaics: the losses can be compared, and the work is alike.
         stage = {"side_px": options.train_side, "epochs": EPOCHS, "lr": 0.00083, "lr_final": 0.01}
         strong = {"mosaic": 1.0, "brightness": 0.4, "degrees": 0.0, "translate": 0.1, "scale": 0.5}
         content = {"architecture": architecture, "data": folder, "stages": (stage,), "batch": batch}
-        content |= {"augment": strong, "partial_labels": False}
+        content |= {"augment": strong, "partial_labels": False, "precision": precision}
         train(DetectionRecipe.model_validate(content), "bench", runs=folder / "runs")
 
     def stock() -> None:
@@ -391,10 +396,11 @@ def training(options: Asked, weights: Path, folder: Path) -> None:
     table = Table("", "images/s", "times", "loss, epoch by epoch", title=title, min_width=len(title))
     with EVERYBODY.status("training, stock"):
         theirs, their_losses = training_speed(stock)
-    with EVERYBODY.status("training, boxray"):
-        own, own_losses = training_speed(ours)
     table.add_row("ultralytics", f"{theirs:.1f}", "1", _said(their_losses))
-    table.add_row("boxray", f"{own:.1f}", f"{own / theirs:.2f}", _said(own_losses))
+    for precision in ("float32", *(["bfloat16"] if "BF16" in cpu_precisions() else [])):
+        with EVERYBODY.status(f"training, boxray, {precision}"):
+            own, own_losses = training_speed(partial(ours, precision))
+        table.add_row(f"boxray, {precision}", f"{own:.1f}", f"{own / theirs:.2f}", _said(own_losses))
     EVERYBODY.print(table)
 
 
