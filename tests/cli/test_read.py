@@ -100,11 +100,12 @@ def test_the_released_models_find_on_each_example_what_it_was_made_to_show(
 
     rows = {Path(str(row["file"])).stem: row for row in readings(capsys)}
     assert rows["refused"]["status"] == "REFUSED"
-    for finding in ("cardiomegaly", "tuberculosis"):
-        assert {det["finding"] for det in rows[finding]["detections"]} == {finding}  # type: ignore[attr-defined]
-    # The detector is too weak for effusion (see detection/README.md): there the classifier speaks alone.
-    cases = {row["finding"]: row["case"] for row in rows["effusion"]["agreement"]}  # type: ignore[attr-defined]
-    assert cases["effusion"] == "map_only"
+    boxed = {name: [det["finding"] for det in row["detections"]] for name, row in rows.items()}  # type: ignore[attr-defined]
+    assert set(boxed["cardiomegaly"]) == {"cardiomegaly"}
+    # An opacity is boxed as pneumonia, too, by fainter scores; detections come by falling score.
+    assert boxed["tuberculosis"][:2] == ["tuberculosis", "tuberculosis"]
+    assert set(boxed["covid19"]) == {"covid"}
+    assert "effusion" in boxed["effusion"]
     assert rows["no_finding"]["detections"] == []
 
 

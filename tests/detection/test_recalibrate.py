@@ -9,6 +9,7 @@ from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.load import int8_card
 from boxray.detection.recalibrate import recalibrate
+from boxray.engines import EngineName, GraphSession, open_session
 from boxray.weights import ModelCard, Quantized, load_card, save_card
 from built import build_tiny_set
 from making import label_space
@@ -52,6 +53,22 @@ def test_the_card_says_on_what_it_was_calibrated_and_the_weights_stay_the_same(t
     assert card.sha256 == before.sha256
     assert card.trained_on == before.trained_on
     assert sorted(file.name for file in path.parent.iterdir()) == ["tiny.json", "tiny.onnx"]
+
+
+def test_a_card_is_made_in_float32_whatever_units_the_cpu_has(
+    tmp_path: Path, built: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = []
+
+    def noting(graph: Path, engine: EngineName = "openvino", *, many: bool = False) -> GraphSession:
+        engines.append(engine)
+        return open_session(graph, engine, many=many)
+
+    monkeypatch.setattr("boxray.detection.detect.open_session", noting)
+
+    recalibrate(tiny_weights(tmp_path / "weights"), built)
+
+    assert engines == ["openvino-f32"]
 
 
 def test_int8_of_the_same_weights_follows_and_of_others_does_not(tmp_path: Path, built: Manifest) -> None:

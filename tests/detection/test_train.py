@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ pytest.importorskip("ultralytics", reason="training needs the extra [train]")
 
 from safetensors.numpy import load_file
 
-from boxray.core.errors import DataError, ModelError, ResourceError
+from boxray.core.errors import DataError, ModelError, RecipeError, ResourceError
 from boxray.core.radiograph import Radiograph
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
@@ -307,7 +308,7 @@ def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     card = release(run, "tiny", "0.0.1", tmp_path / "weights", fewest_boxes=3, default=True)
     film = Radiograph(np.random.default_rng(0).random((120, 100), dtype=np.float32))
 
-    graph = YoloDetector.load(card)
+    graph = YoloDetector.load(card, "openvino-f32")
     tensors = load_torch_detector(card.with_suffix(".safetensors"), tmp_path / "state")
     # What the network says, however faint: hardly trained, it may score nothing high enough to be a detection.
     ours, theirs = (one_finding(raw_outputs(each, [film])[0], 0, 1e-6)[1] for each in (graph, tensors))
@@ -380,3 +381,12 @@ def test_an_unfinished_run_is_not_released(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="not finished"):
         release(tmp_path, "tiny", "0", tmp_path / "weights")
+
+
+def test_a_run_by_another_versions_recipe_is_refused_by_the_key(run: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(run, tmp_path / "run")
+    recipe_file = other / "recipe.yaml"
+    recipe_file.write_text(recipe_file.read_text() + "colour: 0.5\n")
+
+    with pytest.raises(RecipeError, match=r"recipe\.yaml.*colour"):
+        release(other, "tiny", "0", tmp_path / "weights")

@@ -7,11 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
 from boxray.classification.classify import CamClassifier
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.core.errors import MissingExtra, ModelError
+from boxray.runs.recipe import load_recipe
 from boxray.tensors import TorchSession, read_tensors
 from boxray.weights import INTENDED_USE, LICENCE, ModelCard, Provenance, load_card
 
@@ -26,7 +25,7 @@ LUNG_TENSORS: Final = ".lungs.safetensors"
 
 
 def open_classifier(weights: Path) -> CamClassifier:
-    """What is to be judged, opened for many radiographs.
+    """What is to be judged, opened for many radiographs, in float32: figures must not depend on the CPU.
 
     Args:
         weights: An ``.onnx`` or its card; a ``.safetensors``, which torch runs; or the folder of a finished run,
@@ -37,7 +36,7 @@ def open_classifier(weights: Path) -> CamClassifier:
         ModelError: If the weights are not what their card says or not a classifier's, or the run is not finished.
     """
     if not weights.is_dir() and weights.suffix != ".safetensors":
-        return CamClassifier.load(weights, many=True)
+        return CamClassifier.load(weights, "openvino-f32", many=True)
     card, network = trained_network(weights)
     layer = card.trained_on.recipe.get("cam_layer")
     if layer is not None:
@@ -88,7 +87,7 @@ def read_run(run: Path) -> tuple[ClassificationRecipe, dict[str, Any]]:
         )
     if not (run / WEIGHTS).is_file() or not (run / "trained.json").is_file():
         raise ModelError(f"run {run.name} has no {WEIGHTS}: it is not finished; go on with it by --resume")
-    recipe = ClassificationRecipe.model_validate(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
+    recipe = load_recipe(ClassificationRecipe, run / "recipe.yaml")
     trained: dict[str, Any] = json.loads((run / "trained.json").read_text(encoding="utf-8"))
     return recipe, trained
 

@@ -54,7 +54,8 @@ def compare(
     """Boxes against heat maps against readers on the same images: tables, plots, and a page of films side by side."""
     require_room(out)
     manifest = Manifest.load(data)
-    boxes = YoloDetector.load(released_card("detection", detector), many=True)
+    # In float32: what is reported must not depend on what the CPU has units for.
+    boxes = YoloDetector.load(released_card("detection", detector), "openvino-f32", many=True)
     maps = _opened(classifier)
     named = [word.strip() for word in (methods or "").split(",") if word.strip()]
     with ExitStack() as bars:
@@ -79,7 +80,7 @@ def _opened(classifier: str | None) -> CamClassifier:
     path = None if classifier is None else Path(classifier)
     if path is not None and (path.is_dir() or path.suffix == ".safetensors"):
         return open_classifier(path)
-    return CamClassifier.load(released_card("classification", classifier), many=True)
+    return CamClassifier.load(released_card("classification", classifier), "openvino-f32", many=True)
 
 
 def _bars(stack: ExitStack) -> Callable[[str, int], Callable[[], None]]:

@@ -60,7 +60,7 @@ def evaluate(
 ) -> None:
     """Boxes round the drawn lungs against the readers', with 95 % intervals by patient."""
     manifest = Manifest.load(data).part(Split(split))
-    classifier = CamClassifier.load(weights)
+    classifier = CamClassifier.load(weights, "openvino-f32")
     with progress_bar("drawing lungs", manifest.boxes["image_id"].nunique()) as progress:
         scores = evaluate_lungs(classifier, manifest, progress=steps(progress))
     overlap = None

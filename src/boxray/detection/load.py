@@ -57,7 +57,7 @@ def load_detector(weights: Path, engine: DetectorEngine, state: Path, *, many: b
 
 
 def open_detector(weights: Path, state: Path) -> YoloDetector:
-    """What is to be judged, opened for many radiographs.
+    """What is to be judged, opened for many radiographs, in float32: figures must not depend on the CPU.
 
     Args:
         weights: An ``.onnx`` or its card; a ``.safetensors``, which torch runs; or the folder of a finished run,
@@ -69,7 +69,7 @@ def open_detector(weights: Path, state: Path) -> YoloDetector:
         ModelError: If the weights are not what their card says, or the run is not finished.
     """
     by_torch = weights.is_dir() or weights.suffix == ".safetensors"
-    return load_detector(weights, "torch" if by_torch else "openvino", state, many=True)
+    return load_detector(weights, "torch" if by_torch else "openvino-f32", state, many=True)
 
 
 def int8_card(weights: Path) -> Path:

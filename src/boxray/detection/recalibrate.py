@@ -32,7 +32,7 @@ def recalibrate(weights: Path, manifest: Manifest, progress: Callable[[], None] 
         DataError: If the validation part is empty.
         ModelError: If the weights are quantized, of another label space, or not what their card says.
     """
-    detector = YoloDetector.load(weights)
+    detector = YoloDetector.load(weights, "openvino-f32")
     if detector.card.quantized is not None:
         raise ModelError(
             f"{detector.card.name} is quantized; calibrate the float32 weights, and it has the same from them"

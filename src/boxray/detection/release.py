@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
@@ -19,6 +18,7 @@ from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import WEIGHTS
 from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
 from boxray.engines import Session
+from boxray.runs.recipe import load_recipe
 from boxray.tensors import TorchSession, read_tensors, write_graph, write_tensors
 from boxray.weights import INTENDED_USE, LICENCE, ModelCard, Provenance, load_card, save_card, write_card
 
@@ -108,7 +108,8 @@ def release(
     # The graph is made from the rounded tensors, so that both files answer alike.
     network = build_network(recipe.architecture, len(card.space), read_tensors(out / f"{name}.safetensors"))
     write_graph(network, card.side_px, ["output"], out / f"{name}.onnx")
-    detector = YoloDetector.load(save_card(card, out), many=True)
+    # In float32 on every machine: a card must not depend on what its CPU has units for.
+    detector = YoloDetector.load(save_card(card, out), "openvino-f32", many=True)
     _require_parity(detector, TorchSession(network, ("output",)), card.side_px)
     return write_card(calibrated_card(detector, Manifest.load(recipe.data)), out)
 
@@ -121,7 +122,7 @@ def _read_run(run: Path) -> tuple[DetectionRecipe, dict[str, Any]]:
         )
     if not (run / WEIGHTS).is_file() or not (run / "trained.json").is_file():
         raise ModelError(f"run {run.name} has no {WEIGHTS}: it is not finished; go on with it by --resume")
-    recipe = DetectionRecipe.model_validate(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
+    recipe = load_recipe(DetectionRecipe, run / "recipe.yaml")
     trained: dict[str, Any] = json.loads((run / "trained.json").read_text(encoding="utf-8"))
     return recipe, trained
 

@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 import torch
-import yaml
 
 from boxray.classification.backbones import GraphOutputs
 from boxray.classification.calibrate import calibrate
@@ -23,6 +22,7 @@ from boxray.classification.lungs.train import TRAINED, WEIGHTS, its_recipe, untr
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.runs.recipe import load_recipe
 from boxray.tensors import read_tensors, write_graph, write_tensors
 from boxray.weights import ModelCard, Provenance, load_card, save_card
 
@@ -45,7 +45,7 @@ def release_lungs(run: Path, name: str, version: str, out: Path) -> Path:
     """
     if not (run / WEIGHTS).is_file():
         raise ModelError(f"run {run.name} has no {WEIGHTS}: it is not finished; go on with it by --resume")
-    recipe = LungRecipe.model_validate(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
+    recipe = load_recipe(LungRecipe, run / "recipe.yaml")
     trained_on = Provenance.model_validate(json.loads((run / TRAINED).read_text(encoding="utf-8")))
     before, _ = load_card(recipe.classifier, check=".safetensors")
     network = build_hybrid(untrained(before, its_recipe(before, recipe)), recipe.width, before.side_px)
@@ -62,7 +62,7 @@ def release_lungs(run: Path, name: str, version: str, out: Path) -> Path:
     assert recipe.findings is not None, "the recipe asks for it"
     manifest = Manifest.load(recipe.findings)
     of_findings = before.trained_on.model_copy(update={"fingerprint": manifest.fingerprint})
-    calibration, points = calibrate(CamClassifier.load(path), manifest.part(Split.VAL))
+    calibration, points = calibrate(CamClassifier.load(path, "openvino-f32"), manifest.part(Split.VAL))
     anew = {"trained_on": of_findings, "calibration": calibration, "operating_points": points}
     return save_card(card.model_copy(update=anew), out)
 
@@ -75,7 +75,7 @@ def best_threshold(weights: Path, manifest: Manifest) -> float:
     """
     if manifest.boxes.empty:
         return 0.5
-    classifier = CamClassifier.load(weights)
+    classifier = CamClassifier.load(weights, "openvino-f32")
 
     def fit(threshold: float) -> float:
         asked = replace(classifier, card=classifier.card.model_copy(update={"lungs_from": threshold}))
@@ -96,7 +96,7 @@ def _write_rounded(network: Hybrid, out: Path, name: str) -> None:
 
 def _checked(path: Path, network: WithLungs) -> Path:
     card, graph = load_card(path, check=".onnx")
-    _require_parity(card, CamClassifier.load(graph), network)
+    _require_parity(card, CamClassifier.load(graph, "openvino-f32"), network)
     return path
 
 
