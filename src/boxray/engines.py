@@ -31,6 +31,9 @@ EngineName = Literal[
 ]
 """`openvino` computes in bfloat16 where the CPU has it and in float32 elsewhere; `onnxruntime` is its CPU."""
 
+JUDGING: Final[EngineName] = "openvino-f32"
+"""What makes cards and figures, in float32 everywhere: they must not depend on what a CPU has units for."""
+
 EXTERNAL_DATA: Final = b"\x0a\x08location\x12"
 """How an ONNX file begins to say that a tensor lies in another file: entry ``location`` of `external_data`."""
 

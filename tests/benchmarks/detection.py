@@ -256,7 +256,8 @@ def matrix_products(side: int = 2048) -> dict[str, float]:
     a = np.random.default_rng(0).random((side, side), dtype=np.float32)
     t = torch.from_numpy(a)
     jobs: dict[str, Callable[[], object]] = {"numpy f32": lambda: a @ a, "torch f32": lambda: t @ t}
-    for precision in ("f32", *(name for name in ("bf16", "int8") if name.upper() in cpu_precisions())):
+    there = cpu_precisions()
+    for precision in ("f32", *(name for name in ("bf16", "int8") if name.upper() in there)):
         jobs[f"OpenVINO {precision}"] = openvino_product(precision, side)
     return {name: 2 * side**3 / seconds(job) / 1e9 for name, job in jobs.items()}
 

@@ -230,6 +230,7 @@ def test_all_pages_speak_the_browsers_language_and_fit(accepted, language, width
         page.get_by_role("tab", name=words[f"tab.{tab}"]).click()
         page.wait_for_selector(there)
         page.locator(f"#{tab}").filter(has_text=said).wait_for()  # the words of a language may come after the parts
+        assert said in page.inner_text(f"#{tab}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
     assert page.faults == []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from boxray.classification.classify import CamClassifier
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.core.errors import MissingExtra, ModelError
+from boxray.engines import JUDGING
 from boxray.runs.recipe import load_recipe
 from boxray.tensors import TorchSession, read_tensors
 from boxray.weights import INTENDED_USE, LICENCE, ModelCard, Provenance, load_card
@@ -36,7 +37,7 @@ def open_classifier(weights: Path) -> CamClassifier:
         ModelError: If the weights are not what their card says or not a classifier's, or the run is not finished.
     """
     if not weights.is_dir() and weights.suffix != ".safetensors":
-        return CamClassifier.load(weights, "openvino-f32", many=True)
+        return CamClassifier.load(weights, JUDGING, many=True)
     card, network = trained_network(weights)
     layer = card.trained_on.recipe.get("cam_layer")
     if layer is not None:

@@ -14,6 +14,7 @@ from boxray.classification.load import WEIGHTS, card_of, read_run
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.engines import JUDGING
 from boxray.tensors import read_tensors, write_graph, write_tensors
 from boxray.weights import save_card
 
@@ -38,7 +39,7 @@ def release(run: Path, name: str, version: str, out: Path) -> Path:
     network.load_state_dict(read_tensors(out / f"{name}.safetensors"))
     with_maps = WithMaps(network).eval()
     write_graph(with_maps, recipe.side_px, GraphOutputs._fields, out / f"{name}.onnx")
-    classifier = CamClassifier.load(save_card(card, out), "openvino-f32")
+    classifier = CamClassifier.load(save_card(card, out), JUDGING)
     _require_parity(classifier, with_maps)
     calibration, points = calibrate(classifier, Manifest.load(recipe.data).part(Split.VAL))
     return save_card(card.model_copy(update={"calibration": calibration, "operating_points": points}), out)

@@ -22,6 +22,7 @@ from boxray.core.assessed import MEAN
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.detect import YoloDetector
+from boxray.engines import JUDGING
 from boxray.localization.compare import Comparison
 from boxray.localization.compare import compare as compare_models
 from boxray.localization.compare.asking import DETECTOR
@@ -54,8 +55,7 @@ def compare(
     """Boxes against heat maps against readers on the same images: tables, plots, and a page of films side by side."""
     require_room(out)
     manifest = Manifest.load(data)
-    # In float32: what is reported must not depend on what the CPU has units for.
-    boxes = YoloDetector.load(released_card("detection", detector), "openvino-f32", many=True)
+    boxes = YoloDetector.load(released_card("detection", detector), JUDGING, many=True)
     maps = _opened(classifier)
     named = [word.strip() for word in (methods or "").split(",") if word.strip()]
     with ExitStack() as bars:
@@ -80,7 +80,7 @@ def _opened(classifier: str | None) -> CamClassifier:
     path = None if classifier is None else Path(classifier)
     if path is not None and (path.is_dir() or path.suffix == ".safetensors"):
         return open_classifier(path)
-    return CamClassifier.load(released_card("classification", classifier), "openvino-f32", many=True)
+    return CamClassifier.load(released_card("classification", classifier), JUDGING, many=True)
 
 
 def _bars(stack: ExitStack) -> Callable[[str, int], Callable[[], None]]:

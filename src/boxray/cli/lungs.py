@@ -29,6 +29,7 @@ from boxray.cli.training import (
 from boxray.core.errors import MissingExtra
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.engines import JUDGING
 from boxray.runs.recipe import load_recipe, recipe_path
 
 app = typer.Typer(help="Lung fields on the classifier's backbone.", no_args_is_help=True)
@@ -60,7 +61,7 @@ def evaluate(
 ) -> None:
     """Boxes round the drawn lungs against the readers', with 95 % intervals by patient."""
     manifest = Manifest.load(data).part(Split(split))
-    classifier = CamClassifier.load(weights, "openvino-f32")
+    classifier = CamClassifier.load(weights, JUDGING)
     with progress_bar("drawing lungs", manifest.boxes["image_id"].nunique()) as progress:
         scores = evaluate_lungs(classifier, manifest, progress=steps(progress))
     overlap = None

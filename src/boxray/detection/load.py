@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 
 from boxray.core.errors import ModelError
 from boxray.detection.detect import YoloDetector
-from boxray.engines import EngineName
+from boxray.engines import JUDGING, EngineName
 from boxray.weights import load_card
 
 DetectorEngine = Literal[
@@ -69,7 +69,7 @@ def open_detector(weights: Path, state: Path) -> YoloDetector:
         ModelError: If the weights are not what their card says, or the run is not finished.
     """
     by_torch = weights.is_dir() or weights.suffix == ".safetensors"
-    return load_detector(weights, "torch" if by_torch else "openvino-f32", state, many=True)
+    return load_detector(weights, "torch" if by_torch else JUDGING, state, many=True)
 
 
 def int8_card(weights: Path) -> Path:

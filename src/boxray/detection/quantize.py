@@ -22,6 +22,7 @@ from boxray.data.split import Split
 from boxray.detection.detect import YoloDetector, prepare
 from boxray.detection.evaluate import evaluate
 from boxray.detection.load import int8_card
+from boxray.engines import JUDGING
 from boxray.weights import ModelCard, Quantized, load_card, save_card
 
 KEPT_FLOAT = "/dfl/"
@@ -117,9 +118,7 @@ def with_accuracy(
         The card again.
     """
     part = manifest.part(split)
-    plain, small = (
-        _ap50(YoloDetector.load(card, "openvino-f32", many=True), part, progress) for card in (weights, int8)
-    )
+    plain, small = (_ap50(YoloDetector.load(card, JUDGING, many=True), part, progress) for card in (weights, int8))
     card, _ = load_card(int8, check=".onnx")
     assert card.quantized is not None, "quantize wrote the card"
     found = {key: (round(value, 4), round(small[key], 4)) for key, value in plain.items()}

@@ -11,6 +11,7 @@ from boxray.data.split import Split
 from boxray.detection.calibrate import calibrated_card
 from boxray.detection.detect import YoloDetector
 from boxray.detection.load import int8_card
+from boxray.engines import JUDGING
 from boxray.weights import load_card, write_card
 
 
@@ -32,7 +33,7 @@ def recalibrate(weights: Path, manifest: Manifest, progress: Callable[[], None] 
         DataError: If the validation part is empty.
         ModelError: If the weights are quantized, of another label space, or not what their card says.
     """
-    detector = YoloDetector.load(weights, "openvino-f32")
+    detector = YoloDetector.load(weights, JUDGING)
     if detector.card.quantized is not None:
         raise ModelError(
             f"{detector.card.name} is quantized; calibrate the float32 weights, and it has the same from them"

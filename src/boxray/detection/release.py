@@ -17,7 +17,7 @@ from boxray.detection.detect import YoloDetector
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import WEIGHTS
 from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
-from boxray.engines import Session
+from boxray.engines import JUDGING, Session
 from boxray.runs.recipe import load_recipe
 from boxray.tensors import TorchSession, read_tensors, write_graph, write_tensors
 from boxray.weights import INTENDED_USE, LICENCE, ModelCard, Provenance, load_card, save_card, write_card
@@ -108,8 +108,7 @@ def release(
     # The graph is made from the rounded tensors, so that both files answer alike.
     network = build_network(recipe.architecture, len(card.space), read_tensors(out / f"{name}.safetensors"))
     write_graph(network, card.side_px, ["output"], out / f"{name}.onnx")
-    # In float32 on every machine: a card must not depend on what its CPU has units for.
-    detector = YoloDetector.load(save_card(card, out), "openvino-f32", many=True)
+    detector = YoloDetector.load(save_card(card, out), JUDGING, many=True)
     _require_parity(detector, TorchSession(network, ("output",)), card.side_px)
     return write_card(calibrated_card(detector, Manifest.load(recipe.data)), out)
 

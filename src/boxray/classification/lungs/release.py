@@ -22,6 +22,7 @@ from boxray.classification.lungs.train import TRAINED, WEIGHTS, its_recipe, untr
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.engines import JUDGING
 from boxray.runs.recipe import load_recipe
 from boxray.tensors import read_tensors, write_graph, write_tensors
 from boxray.weights import ModelCard, Provenance, load_card, save_card
@@ -62,7 +63,7 @@ def release_lungs(run: Path, name: str, version: str, out: Path) -> Path:
     assert recipe.findings is not None, "the recipe asks for it"
     manifest = Manifest.load(recipe.findings)
     of_findings = before.trained_on.model_copy(update={"fingerprint": manifest.fingerprint})
-    calibration, points = calibrate(CamClassifier.load(path, "openvino-f32"), manifest.part(Split.VAL))
+    calibration, points = calibrate(CamClassifier.load(path, JUDGING), manifest.part(Split.VAL))
     anew = {"trained_on": of_findings, "calibration": calibration, "operating_points": points}
     return save_card(card.model_copy(update=anew), out)
 
@@ -75,7 +76,7 @@ def best_threshold(weights: Path, manifest: Manifest) -> float:
     """
     if manifest.boxes.empty:
         return 0.5
-    classifier = CamClassifier.load(weights, "openvino-f32")
+    classifier = CamClassifier.load(weights, JUDGING)
 
     def fit(threshold: float) -> float:
         asked = replace(classifier, card=classifier.card.model_copy(update={"lungs_from": threshold}))
@@ -96,7 +97,7 @@ def _write_rounded(network: Hybrid, out: Path, name: str) -> None:
 
 def _checked(path: Path, network: WithLungs) -> Path:
     card, graph = load_card(path, check=".onnx")
-    _require_parity(card, CamClassifier.load(graph, "openvino-f32"), network)
+    _require_parity(card, CamClassifier.load(graph, JUDGING), network)
     return path
 
 
