@@ -30,6 +30,7 @@ from boxray.detection.parity import raw_outputs
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.release import assessed_findings, load_torch_detector, release
 from boxray.detection.train import train as train_with
+from boxray.engines import JUDGING
 from boxray.runs.run import Run
 from boxray.runs.step import Step
 
@@ -308,7 +309,7 @@ def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     card = release(run, "tiny", "0.0.1", tmp_path / "weights", fewest_boxes=3, default=True)
     film = Radiograph(np.random.default_rng(0).random((120, 100), dtype=np.float32))
 
-    graph = YoloDetector.load(card, "openvino-f32")
+    graph = YoloDetector.load(card, JUDGING)
     tensors = load_torch_detector(card.with_suffix(".safetensors"), tmp_path / "state")
     # What the network says, however faint: hardly trained, it may score nothing high enough to be a detection.
     ours, theirs = (one_finding(raw_outputs(each, [film])[0], 0, 1e-6)[1] for each in (graph, tensors))
@@ -335,7 +336,7 @@ def test_other_detectors_with_the_same_head_are_trained_and_released_too(
     card = release(folder, architecture, "0.0.1", tmp_path / "weights", fewest_boxes=3)
     film = Radiograph(np.random.default_rng(0).random((80, 64), dtype=np.float32))
 
-    graph = YoloDetector.load(card)
+    graph = YoloDetector.load(card, JUDGING)
     tensors = load_torch_detector(card.with_suffix(".safetensors"), tmp_path / "state")
     ours, theirs = (raw_outputs(each, [film])[0] for each in (graph, tensors))
 
