@@ -79,7 +79,7 @@ def test_released_weights_answer_alike_by_card_graph_and_tensors() -> None:
 
     said = [classifier.score(FILM) for classifier in (graph, by_card, tensors)]
     assert said[0] == pytest.approx(said[1])
-    assert said[0] == pytest.approx(said[2], abs=0.05)  # the graph may run in bfloat16
+    assert said[0] == pytest.approx(said[2], abs=1e-4)  # in float32, on a CPU with bfloat16 too
     assert graph.identity == tensors.identity
 
 

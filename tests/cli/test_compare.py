@@ -37,13 +37,11 @@ def run(tmp_path, monkeypatch, capsys):
     boxes = Boxes(TWO, (hit,), ("fluid",), ModelIdentity("made", "1", "a" * 64, {"fluid": 0.5}))
     maps = Maps({"grad_cam": noise, "layer_cam": perfect, "occlusion": perfect})
     monkeypatch.setattr(commands, "released_card", lambda job, wanted=None: job)
-    # In float32 alone: what is reported must not depend on the CPU.
+    # In float32 alone, as `open_classifier` does, too: what is reported must not depend on the CPU.
     monkeypatch.setattr(
         commands, "YoloDetector", SimpleNamespace(load=lambda _, engine, many: {"openvino-f32": boxes}[engine])
     )
-    monkeypatch.setattr(
-        commands, "CamClassifier", SimpleNamespace(load=lambda _, engine, many: {"openvino-f32": maps}[engine])
-    )
+    monkeypatch.setattr(commands, "open_classifier", {"classification": maps}.__getitem__)
 
     def leave(*arguments):
         with pytest.raises(SystemExit) as left:

@@ -77,10 +77,9 @@ def compare(
 
 
 def _opened(classifier: str | None) -> CamClassifier:
-    path = None if classifier is None else Path(classifier)
-    if path is not None and (path.is_dir() or path.suffix == ".safetensors"):
-        return open_classifier(path)
-    return CamClassifier.load(released_card("classification", classifier), JUDGING, many=True)
+    if classifier is not None and Path(classifier).is_dir():
+        return open_classifier(Path(classifier))
+    return open_classifier(released_card("classification", classifier))
 
 
 def _bars(stack: ExitStack) -> Callable[[str, int], Callable[[], None]]:
