@@ -77,7 +77,11 @@ def test_a_weak_finding_may_have_an_operating_point_below_the_floor_of_the_netwo
 def test_the_floor_holds_for_the_networks_own_score() -> None:
     matches = matches_of([0.04, 0.03], [True, True], n_boxes=6)
 
-    assert operating_point(matches, Scale()).threshold == 0.05
+    point = operating_point(matches, Scale())
+
+    assert point.threshold == 0.05
+    assert "scores 0.05, the floor" in point.chosen
+    assert point.chosen.endswith("lies below, at 0.03")
 
 
 def test_scores_become_the_share_of_boxes_that_hit() -> None:

@@ -240,3 +240,13 @@ def test_calibration_moves_no_box() -> None:
     boxes = [[det.box for det in found if det.finding == "fluid"] for found in (before, after)]
     assert len(boxes[0]) > 1
     assert boxes[0] == boxes[1]
+
+
+def test_weights_without_operating_points_ask_for_a_score() -> None:
+    """As those of a run have none that is not released."""
+    detector = YoloDetector(card(fluid=0.5), Says(), SPACE)
+
+    with pytest.raises(ModelError, match=r"made has no operating point for heart.*release it, or give a score"):
+        detector.detect(film(100, 50))
+
+    assert detector.detect(film(100, 50), 0.3) == ()

@@ -1,6 +1,7 @@
 """Pooled features of the network itself."""
 
 from pathlib import Path
+from shutil import copy
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ pytest.importorskip("ultralytics", reason="features need the extra [train]")
 from boxray.data.split import Split
 from boxray.detection.features import pooled_features
 from boxray.detection.ultralytics_engine import tame_ultralytics
+from boxray.runs.recipe import Clahe
 from boxray.tensors import write_tensors
-from boxray.weights import ModelCard, Provenance, save_card
+from boxray.weights import ModelCard, Provenance, load_card, save_card
 from built import TWO, build_tiny_set
 
 
@@ -52,6 +54,19 @@ def test_an_image_has_one_vector_of_the_backbones_last_channels(weights: Path, t
     assert len(steps) == 6
     assert np.isfinite(features).all()
     assert np.abs(features[0] - features[1]).max() > 0  # another film, another vector
+
+
+def test_the_network_is_fed_what_it_is_fed_when_it_reads(weights: Path, tmp_path: Path) -> None:
+    card = load_card(weights, check=".safetensors")[0].model_copy(update={"clahe": Clahe(clip=3.0)})
+    equalizing = tmp_path / "weights"
+    equalizing.mkdir()
+    copy(weights.with_suffix(".safetensors"), equalizing)
+    manifest = build_tiny_set(tmp_path).part(Split.TEST)
+
+    plain = pooled_features(weights, manifest, tmp_path / "state")
+    equalized = pooled_features(save_card(card, equalizing), manifest, tmp_path / "state")
+
+    assert np.abs(plain - equalized).max() > 1e-4 * np.abs(plain).max()
 
 
 def test_no_images_give_no_vectors(weights: Path, tmp_path: Path) -> None:

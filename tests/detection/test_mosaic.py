@@ -56,6 +56,13 @@ def test_every_pixel_of_a_mosaic_lies_on_the_film_whose_shade_it_has(seed: int, 
     assert set(told) <= {-1, 0, 1, 2, 3}
 
 
+@given(st.integers(0, 2**32), st.floats(0, 20), st.floats(0, 0.95))
+def test_no_picture_is_mirrored(seed: int, degrees: float, scale: float) -> None:
+    to_picture = random_map(2 * SIDE, SIDE, Augment(degrees=degrees, scale=scale), np.random.default_rng(seed))
+
+    assert np.linalg.det(to_picture[:, :2]) > 0
+
+
 def test_without_a_turn_every_single_pixel_agrees() -> None:
     rng = np.random.default_rng(3)
     films = [even_film(shade) for shade in SHADES]

@@ -71,6 +71,14 @@ def test_what_int8_lost_stands_in_its_card_for_each_assessed_finding(tmp_path: P
     assert len(seen) == 8
 
 
+def test_what_int8_lost_is_not_measured_on_the_films_that_set_its_ranges(tmp_path: Path, built: Manifest) -> None:
+    weights = tiny_weights(tmp_path / "weights")
+    card = quantize(weights, built, images=2)
+
+    with pytest.raises(DataError, match="validation part sets the ranges"):
+        with_accuracy(card, weights, built, Split.VAL)
+
+
 def test_int8_of_other_weights_is_refused_and_so_is_none_at_all(tmp_path: Path, built: Manifest) -> None:
     weights = tiny_weights(tmp_path / "weights")
     with pytest.raises(ModelError, match=r"no int8 graph of tiny\.json; make it with: boxray detection quantize"):

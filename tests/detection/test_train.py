@@ -25,6 +25,7 @@ from boxray.data.split import Split
 from boxray.detection import ultralytics_engine
 from boxray.detection.detect import YoloDetector, one_finding
 from boxray.detection.evaluate import detect_all, evaluate, judge_all
+from boxray.detection.films import FilmSet
 from boxray.detection.load import open_detector
 from boxray.detection.parity import raw_outputs
 from boxray.detection.recipe import DetectionRecipe
@@ -209,6 +210,134 @@ def test_a_loss_that_is_no_number_ends_the_run_and_names_the_epoch(
     (folder,) = (tmp_path / "detection").iterdir()
     assert epochs_of(folder) == [1]
     assert not (folder / "stage-1-64px" / "ema.safetensors").exists()
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_weights_that_are_no_numbers_are_never_written(
+    tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    """The loss of an epoch's last batch is a number and its gradient is none."""
+    from ultralytics.engine.trainer import BaseTrainer
+
+    step, updates = BaseTrainer.optimizer_step, iter(range(1, 7))  # two an epoch
+
+    def spoiled(trainer: BaseTrainer) -> None:
+        if next(updates) == 2 * epoch:
+            next(trainer.model.parameters()).grad.fill_(np.nan)
+        step(trainer)
+
+    asked = three_epochs(tiny, pictures_per_update=3)
+    with monkeypatch.context() as patched:
+        patched.setattr(BaseTrainer, "optimizer_step", spoiled)
+        with pytest.raises(ModelError, match=rf"weights are no numbers in epoch {epoch} of the stage.*lower lr"):
+            train(asked, "tiny", runs=tmp_path)
+
+    folder = train(asked, "tiny", resume=True, runs=tmp_path).folder
+
+    assert all(np.isfinite(array).all() for array in load_file(folder / "detector.safetensors").values())
+
+
+def test_what_a_recipe_asks_for_is_what_the_trainer_does(
+    tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from ultralytics.engine.trainer import BaseTrainer
+
+    trainers: list[Any] = []
+    rates: list[float] = []
+    present_weights: list[float] = []
+    first_layer: set[Any] = set()
+    step, loss = BaseTrainer.optimizer_step, ultralytics_engine.partial_label_loss
+
+    def watched_step(trainer: Any) -> None:
+        trainers.append(trainer)
+        rates.extend(group["lr"] for group in trainer.optimizer.param_groups)
+        step(trainer)
+
+    def watched_loss(network: Any, present_weight: float) -> Any:
+        def look(_layer: Any, inputs: Any, output: torch.Tensor) -> None:
+            by_pixel = inputs[0].is_contiguous(memory_format=torch.channels_last)
+            first_layer.add((by_pixel, output.dtype))
+
+        network.model[0].register_forward_hook(look)
+        present_weights.append(present_weight)
+        return loss(network, present_weight)
+
+    monkeypatch.setattr(BaseTrainer, "optimizer_step", watched_step)
+    monkeypatch.setattr(ultralytics_engine, "partial_label_loss", watched_loss)
+    asked = recipe(
+        tiny.folder,
+        stages=[{"side_px": 64, "epochs": 3, "lr": 0.0007}],
+        seed=5,
+        frozen_layers=2,
+        present_weight=0.3,
+        pictures_per_update=3,
+        precision="bfloat16",
+        augment={"mosaic": 1.0, "close_mosaic": 1},
+    )
+
+    train(asked, "tiny", runs=tmp_path)
+
+    settings = trainers[-1].args
+    frozen = {name.split(".")[1] for name, each in trainers[-1].model.named_parameters() if not each.requires_grad}
+    assert (settings.seed, settings.close_mosaic, settings.imgsz, settings.lr0) == (5, 1, 64, 0.0007)
+    assert 0 < max(rates) <= 0.0007, "no layer learns faster than asked for, in the first updates either"
+    assert frozen == {"0", "1", "22"}  # the head's own fixed convolution is stock's
+    assert present_weights == [0.3]
+    assert first_layer == {(True, torch.bfloat16)}
+
+
+def test_a_run_that_goes_on_draws_other_pictures_than_it_began_with(
+    tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[bytes] = []
+    get = FilmSet.__getitem__
+
+    def watched(films: FilmSet, showing: int) -> Any:
+        example = get(films, showing)
+        drawn.append(example.picture.pixels.tobytes())
+        return example
+
+    monkeypatch.setattr(FilmSet, "__getitem__", watched)
+    with monkeypatch.context() as patched:
+        fail_in_second_epoch(patched, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(three_epochs(tiny), "tiny", runs=tmp_path)
+    first_epoch, drawn[:] = set(drawn[: len(drawn) // 2]), []
+
+    train(three_epochs(tiny), "tiny", resume=True, runs=tmp_path)
+
+    assert len(drawn) == 2 * len(first_epoch)
+    assert not first_epoch & set(drawn)
+
+
+def test_memory_that_runs_out_while_boxes_are_assigned_is_said_so(
+    tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where stock would go on film by film, and our mask of the whole batch would not fit."""
+    from ultralytics.utils.tal import TaskAlignedAssigner
+
+    metrics = TaskAlignedAssigner.get_box_metrics
+
+    def too_much(assigner: Any, *arguments: Any, **options: Any) -> Any:
+        if assigner.bs > 1:
+            raise RuntimeError("CUDA out of memory")
+        return metrics(assigner, *arguments, **options)
+
+    monkeypatch.setattr(TaskAlignedAssigner, "get_box_metrics", too_much)
+    with pytest.raises(ResourceError, match="batch=3 does not fit into memory; train with batch=1"):
+        train(recipe(tiny.folder, 64), "tiny", runs=tmp_path)
+
+
+@pytest.mark.parametrize(("batch", "world_size", "advice"), [
+    (6, 2, "train with batch=2"),
+    (16, 2, "train with batch=8"),
+    (2, 2, "train at a smaller side_px"),
+    (1, 1, "train at a smaller side_px"),
+])  # fmt: skip
+def test_a_smaller_batch_that_is_advised_can_be_shared(batch: int, world_size: int, advice: str) -> None:
+    with pytest.raises(ResourceError, match=advice), ultralytics_engine.said_plainly(batch, world_size):
+        raise MemoryError
 
 
 @pytest.mark.parametrize("words", ["CUDA out of memory", "DefaultCPUAllocator: can't allocate memory"])

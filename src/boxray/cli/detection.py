@@ -201,9 +201,10 @@ def quantize(
 ) -> None:
     """Make an int8 graph in a folder int8 beside the weights, and show its AP50 beside that of float32."""
     from boxray.detection.quantize import quantize as quantize_weights
-    from boxray.detection.quantize import with_accuracy
+    from boxray.detection.quantize import require_unseen, with_accuracy
     from boxray.weights import load_card
 
+    require_unseen(Split(split))
     manifest = Manifest.load(data)
     with progress_bar("calibrating", images) as progress:
         card = quantize_weights(weights, manifest, images=images, progress=steps(progress))

@@ -89,11 +89,14 @@ def operating_point(matches: Matches, scale: Scale) -> OperatingPoint:
     lacking = _lacking(matches)
     if lacking is not None:
         return OperatingPoint(threshold=FALLBACK_THRESHOLD, chosen=f"not chosen: {lacking}")
-    best = round(max(best_f1_threshold(matches), LOWEST_THRESHOLD), 3)
+    best = best_f1_threshold(matches)
+    floored = round(max(best, LOWEST_THRESHOLD), 3)
+    said = f"best F1 at IoU 0.5 on {int(matches.n_boxes.sum())} boxes of the validation part"
+    where = f"where the network itself scores {floored:g}"
+    below = f"{where}, the floor: {said} lies below, at {best:.2g}"
     return OperatingPoint(
-        threshold=best if scale == Scale() else _cut(float(scale.of_scores(np.array(best)))),
-        chosen=f"best F1 at IoU 0.5 on {int(matches.n_boxes.sum())} boxes of the validation part, "
-        f"where the network itself scores {best:g}",
+        threshold=floored if scale == Scale() else _cut(float(scale.of_scores(np.array(floored)))),
+        chosen=f"{said}, {where}" if best >= LOWEST_THRESHOLD else below,
     )
 
 

@@ -12,6 +12,7 @@ from boxray.core.ahead import in_order
 from boxray.core.arrays import FloatArray
 from boxray.core.boxes import Box, box_iou, clip_boxes, cxcywh_to_xyxy, suppress
 from boxray.core.calibration import Scale
+from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
 from boxray.core.frames import Letterbox, ScaleShift
 from boxray.core.radiograph import Radiograph
@@ -73,12 +74,15 @@ class YoloDetector:
         Args:
             rad: Any size.
             min_score: Of the calibrated score, the same for all findings; None means the stored operating points.
+
+        Raises:
+            ModelError: If no operating point is stored for a finding and `min_score` is None.
         """
+        limits = {finding: self._limit(finding, min_score) for finding in self.assessed}
         batch, to_radiograph = prepare(rad, self.card)
         (output,) = self.session.run(batch).values()
         detections = []
-        for finding in self.assessed:
-            limit = self.card.thresholds[finding] if min_score is None else min_score
+        for finding, limit in limits.items():
             boxes, scores = calibrated(output[0], self.label_space.index(finding), limit, self.card.scale(finding))
             if not len(scores):
                 continue
@@ -87,6 +91,15 @@ class YoloDetector:
                 Detection(finding, score, Box(*box)) for box, score in zip(corners, scores.tolist(), strict=True)
             ]
         return tuple(sorted(detections, key=lambda det: -det.score))
+
+    def _limit(self, finding: str, min_score: float | None) -> float:
+        limit = self.card.thresholds.get(finding) if min_score is None else min_score
+        if limit is None:
+            raise ModelError(
+                f"{self.card.name} has no operating point for {finding}: it is not released; release it, or give a "
+                "score that boxes have to reach"
+            )
+        return limit
 
     def detect_many(
         self, radiographs: Iterable[Radiograph], min_score: float | None = None

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from boxray.core.arrays import FloatArray
-from boxray.core.frames import Letterbox
 from boxray.data.manifest import Manifest
+from boxray.detection.detect import prepare
 from boxray.detection.release import trained_network
-from boxray.imaging.letterbox import letterbox_pixels
-from boxray.imaging.shrink import shrink
 
 if TYPE_CHECKING:
     import torch
@@ -51,9 +49,8 @@ def pooled_features(
     hook = last_of_backbone.register_forward_hook(keep)
     with torch.inference_mode():
         for picture in manifest.images["picture"]:
-            pixels = shrink(manifest.radiograph(picture).pixels)
-            square = letterbox_pixels(pixels, Letterbox.fit((pixels.shape[1], pixels.shape[0]), card.side_px))
-            network(torch.from_numpy(np.repeat(square[None, None], 3, axis=1).astype(np.float32)))
+            batch, _ = prepare(manifest.radiograph(picture), card)
+            network(torch.from_numpy(batch))
             progress()
     hook.remove()
     return np.stack(seen) if seen else np.empty((0, 0), dtype=np.float32)

@@ -94,6 +94,7 @@ class FilmSet:
         self._mosaic = recipe.augment.mosaic
         self._remembered: OrderedDict[int, Film] = OrderedDict()
         self._rng: np.random.Generator | None = None
+        self._seen_epochs = 0
 
     def __len__(self) -> int:
         return len(self._images.showings)
@@ -112,6 +113,10 @@ class FilmSet:
         picture = compose(films, layout, to_picture, self._side_px)
         return self._example(picture, chosen)
 
+    def go_on_after(self, epoch: int) -> None:
+        """Draw otherwise than a training that begins: so many epochs were seen before it was cut off."""
+        self._seen_epochs = epoch
+
     def close_mosaic(self, hyp: Any = None) -> None:  # noqa: ARG002 - ultralytics hands its settings over
         """From now on only single films."""
         self._mosaic = 0.0
@@ -125,7 +130,8 @@ class FilmSet:
         if self._rng is None:
             import torch
 
-            self._rng = np.random.default_rng(torch.initial_seed())  # of its own in each of a loader's processes
+            # Of its own in each of a loader's processes.
+            self._rng = np.random.default_rng([torch.initial_seed(), self._seen_epochs])
         return self._rng
 
     def _draw(self, showing: int, rng: np.random.Generator) -> int:

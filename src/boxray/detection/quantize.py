@@ -111,12 +111,16 @@ def with_accuracy(
         int8: Card of the int8 graph.
         weights: Of the float32 graph.
         manifest: A built set.
-        split: Its part; not the one that set the ranges.
+        split: Its part.
         progress: Called after each image of each graph.
 
     Returns:
         The card again.
+
+    Raises:
+        DataError: If it is the validation part, which set the ranges.
     """
+    require_unseen(split)
     part = manifest.part(split)
     plain, small = (_ap50(YoloDetector.load(card, JUDGING, many=True), part, progress) for card in (weights, int8))
     card, _ = load_card(int8, check=".onnx")
@@ -124,6 +128,16 @@ def with_accuracy(
     found = {key: (round(value, 4), round(small[key], 4)) for key, value in plain.items()}
     quantized = card.quantized.model_copy(update={"measured_on": split.value, "ap50": found})
     return save_card(card.model_copy(update={"quantized": quantized}), int8.parent)
+
+
+def require_unseen(split: Split) -> None:
+    """What int8 costs is measured on films that had no say in its ranges.
+
+    Raises:
+        DataError: If it is the validation part.
+    """
+    if split is Split.VAL:
+        raise DataError("the validation part sets the ranges of int8, what it costs is measured on another: test")
 
 
 def _ap50(detector: YoloDetector, part: Manifest, progress: Callable[[], None]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import errno
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +101,7 @@ def train_stage(
     stage = recipe.stages[number]
     last = folder / "weights" / "last.pt"
     begin = None if start is None else read_tensors(start)
-    with said_plainly(recipe.batch):
+    with said_plainly(recipe.batch, recipe.world_size):
         trainer = _trainer_class(recipe, names, images, begin)(
             overrides={
                 "task": "detect",
@@ -124,6 +124,7 @@ def train_stage(
                 "lr0": stage.lr,
                 "lrf": stage.lr_final,
                 "warmup_epochs": 1.0,
+                "warmup_bias_lr": 0.0,  # else biases begin at SGD's 0.1, which takes start weights apart in 16 updates
                 "patience": 0,
                 "amp": False if recipe.device == "cpu" else _gpu_precision(),
                 "plots": False,
@@ -143,10 +144,20 @@ def train_stage(
 
 
 def _require_finite_loss(trainer: Any) -> None:
-    if all(bool(part.isfinite().all()) for part in trainer.loss_items.values()):
+    _require_finite(trainer, "the loss is no number", trainer.loss_items.values())
+
+
+def _require_finite_weights(trainer: Any) -> None:
+    """Before a checkpoint is written: the stock one would hold zeros in their place, and the last good one be gone."""
+    states = (trainer.model.state_dict(), trainer.ema.ema.state_dict())
+    _require_finite(trainer, "weights are no numbers", (tensor for state in states for tensor in state.values()))
+
+
+def _require_finite(trainer: Any, otherwise: str, tensors: Iterable[torch.Tensor]) -> None:
+    if all(bool(tensor.isfinite().all()) for tensor in tensors):
         return
     raise ModelError(
-        f"the loss is no number in epoch {trainer.epoch + 1} of the stage at {trainer.args.imgsz} px; the "
+        f"{otherwise} in epoch {trainer.epoch + 1} of the stage at {trainer.args.imgsz} px; the "
         "checkpoint of the last whole epoch is kept. Train with a lower lr, or precision=float32",
         "model.not_finite",
     )
@@ -174,11 +185,12 @@ def _gpu_precision() -> str | bool:
 
 
 @contextmanager
-def said_plainly(batch: int) -> Iterator[None]:
+def said_plainly(batch: int, world_size: int = 1) -> Iterator[None]:
     """Say in our words that disk or memory are used up.
 
     Args:
         batch: That was asked for.
+        world_size: Processes that share it.
 
     Raises:
         ResourceError: Instead of what Python or torch say.
@@ -192,13 +204,18 @@ def said_plainly(batch: int) -> Iterator[None]:
             "the disk is full; the checkpoint of the last whole epoch is kept. Make room and go on with --resume"
         ) from error
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)):
+        if not (isinstance(error, MemoryError) or _says_out_of_memory(error)):
             raise
-        raise _out_of_memory(batch) from error
+        raise _out_of_memory(batch, world_size) from error
 
 
-def _out_of_memory(batch: int) -> ResourceError:
-    advice = f"train with batch={batch // 2}" if batch > 1 else "train at a smaller side_px or with a smaller network"
+def _says_out_of_memory(error: Exception) -> bool:
+    return any(words in str(error).lower() for words in OUT_OF_MEMORY)
+
+
+def _out_of_memory(batch: int, world_size: int) -> ResourceError:
+    half = batch // 2 // world_size * world_size  # each process has its share
+    advice = f"train with batch={half}" if half else "train at a smaller side_px or with a smaller network"
     return ResourceError(f"batch={batch} does not fit into memory; {advice}")
 
 
@@ -235,6 +252,15 @@ def partial_label_loss(network: torch.nn.Module, present_weight: float = 0.0) ->
         """The stock assigner, which gives a box only anchors on the box's own film."""
 
         allowed: torch.Tensor
+
+        def _forward(self, *args: Any, **options: Any) -> Any:
+            try:
+                return super()._forward(*args, **options)
+            except RuntimeError as error:
+                if not _says_out_of_memory(error):
+                    raise
+                # Stock would go on film by film, of which `allowed` knows nothing; this it lets through.
+                raise MemoryError(str(error)) from error
 
         def select_candidates_in_gts(self, *args: Any, **options: Any) -> Any:
             return super().select_candidates_in_gts(*args, **options) & self.allowed
@@ -338,10 +364,14 @@ def _trainer_class(
             inner.criterion = partial_label_loss(inner, recipe.present_weight if recipe.partial_labels else 0.0)
             if recipe.average_age is not None:
                 self.ema.decay = averaging_decay(recipe.average_age)
+            if self.start_epoch > 0:  # else what the first epochs drew would be drawn again
+                self.train_loader.generator.manual_seed(self.train_loader.generator.initial_seed() + self.start_epoch)
+                self.train_loader.dataset.go_on_after(self.start_epoch)
 
         def _build_train_pipeline(self) -> None:
             if getattr(self, "_oom_retries", 0):
-                raise _out_of_memory(recipe.batch)  # stock halves the batch on its own: another training than asked for
+                # Stock halves the batch on its own: another training than asked for.
+                raise _out_of_memory(recipe.batch, recipe.world_size)
             if on_cpu and recipe.world_size > 1:  # stock shares work between GPUs only
                 self.world_size = recipe.world_size
                 self.model = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=True)
@@ -371,6 +401,7 @@ def _trainer_class(
             pass
 
         def save_model(self) -> bool:
+            _require_finite_weights(self)
             if self.epoch + 1 >= self.epochs:
                 # First: a checkpoint of the last epoch cannot be gone on with, so this must not be missing then.
                 write_tensors(self.ema.ema.float().state_dict(), Path(self.save_dir) / STAGE_STATE)
