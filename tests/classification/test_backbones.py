@@ -90,6 +90,29 @@ def test_a_backbone_with_torchvisions_weights_and_head_answers_as_torchvisions_n
         same_numbers(ours(pixels), theirs(pixels), atol=1e-4)
 
 
+def test_inception_with_published_weights_sees_the_shades_that_it_was_trained_on() -> None:
+    """torchvision's own undoes ImageNet's normalization before its first layer, where it has published weights."""
+    from torchvision.transforms.functional import normalize
+
+    theirs = torchvisions("inception_v3", 3)
+    theirs.transform_input = True
+    ours = build_classifier("inception_v3", 3).eval()
+    load_start(ours, theirs.state_dict())
+    ours.head.load_state_dict(own_head(theirs).state_dict())
+    square = torch.rand(2, 3, 96, 96)
+
+    with torch.inference_mode():
+        as_published = theirs(normalize(square, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+        same_numbers(ours(square * 2 - 1), as_published, atol=1e-4)
+
+
+def test_a_change_of_shades_is_no_block_of_the_backbone() -> None:
+    with_shades, without = (build_classifier("resnet50", 2, shades=shades) for shades in ("imagenet", "symmetric"))
+
+    assert [type(block) for block in with_shades.blocks] == [type(block) for block in without.blocks]
+    assert len(list(with_shades.features.children())) == len(without.blocks) + 1
+
+
 def test_vgg16_is_torchvisions_up_to_its_dense_layers() -> None:
     theirs = torchvisions("vgg16", 3)
     ours = build_classifier("vgg16", 3).eval()

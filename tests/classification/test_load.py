@@ -124,3 +124,15 @@ def test_a_recipe_may_name_the_layer_at_which_maps_are_made(run: Path, tmp_path:
 def test_a_layer_that_is_not_there_is_told_with_those_that_are(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no layer 'features.99'.*features.18"):
         open_classifier(with_layer(run, tmp_path, "features.99"))
+
+
+def test_the_tensors_draw_the_lungs_that_the_graph_draws() -> None:
+    card = released_card("classification")
+
+    graph, tensors = (open_classifier(card.with_suffix(suffix)) for suffix in (".onnx", ".safetensors"))
+
+    ours, theirs = (classifier.classify(FILM).lungs for classifier in (graph, tensors))
+    assert ours is not None
+    assert theirs is not None
+    assert (ours.both ^ theirs.both).mean() < 0.001
+    assert ours.both.any()

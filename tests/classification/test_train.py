@@ -1,28 +1,37 @@
 """A whole training of the classifier on drawn chests, and on folders of pictures by class."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from built import build_tiny_set
+from built import TWO, build_tiny_set
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 
-from boxray.classification.backbones import build_classifier  # noqa: E402
+from boxray.classification import release as releasing  # noqa: E402
+from boxray.classification import train as training  # noqa: E402
+from boxray.classification.backbones import WithMaps, build_classifier  # noqa: E402
 from boxray.classification.classify import CamClassifier  # noqa: E402
 from boxray.classification.evaluate import evaluate  # noqa: E402
+from boxray.classification.load import open_classifier  # noqa: E402
+from boxray.classification.loss import exclusive_loss, masked_loss  # noqa: E402
+from boxray.classification.preprocess import equalized_square  # noqa: E402
 from boxray.classification.recipe import ClassificationRecipe  # noqa: E402
 from boxray.classification.release import release  # noqa: E402
 from boxray.classification.train import train  # noqa: E402
 from boxray.core.errors import DataError, ModelError, RecipeError  # noqa: E402
+from boxray.core.frames import Letterbox  # noqa: E402
 from boxray.core.radiograph import Radiograph  # noqa: E402
+from boxray.data.draw import draw_at_most  # noqa: E402
 from boxray.data.manifest import Manifest  # noqa: E402
 from boxray.data.split import Split  # noqa: E402
-from boxray.runs.recipe import load_recipe, recipe_path  # noqa: E402
+from boxray.runs.recipe import Clahe, load_recipe, recipe_path  # noqa: E402
 from boxray.runs.step import Step  # noqa: E402
 from boxray.tensors import read_tensors, write_tensors  # noqa: E402
 
@@ -101,6 +110,114 @@ def test_a_trained_run_becomes_weights_that_answer_without_torch_code(tiny: Mani
     assert [(each.images_with, each.images_without) for each in counts] == [(8, 8), (8, 8)]
     points = json.loads(card.read_text())["operating_points"]
     assert "8 positives and 8 negatives" in points["fluid"]["chosen"]
+
+
+def test_the_head_learns_alone_first_and_frozen_blocks_never(tiny: Manifest, tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    start = {
+        f"features.{key}": value for key, value in build_classifier("mobilenet_v2", 2).features.state_dict().items()
+    }
+    write_tensors(start, tmp_path / "start.safetensors")
+
+    def trained(**changes: object) -> dict[str, torch.Tensor]:
+        recipe = tiny_recipe(tiny.folder, start=tmp_path / "start.safetensors", frozen_blocks=3, **changes)
+        return read_tensors(train(recipe, "tiny", runs=tmp_path).folder / "classifier.safetensors")
+
+    head_alone, all_layers = trained(epochs=0), trained(epochs=1)
+
+    moved = {key.split(".")[1] for key, value in start.items() if not torch.equal(all_layers[key], value)}
+    assert all(torch.equal(head_alone[key], value) for key, value in start.items())
+    assert not torch.equal(all_layers["head.weight"], head_alone["head.weight"])
+    assert moved == {str(block) for block in range(3, 19)}
+
+
+def test_each_picture_is_changed_and_equalized_as_the_recipe_says(
+    tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[np.ndarray] = []
+    as_input = training.network_input
+    monkeypatch.setattr(training, "network_input", lambda squares: as_input(shown.append(squares) or squares))
+    still = {"brightness": 0.0, "scale": 0.0, "degrees": 0.0, "translate": 0.0, "epochs": 0, "at_most": {"made": 8}}
+
+    def pictures(**changes: object) -> set[bytes]:
+        shown.clear()
+        train(tiny_recipe(tiny.folder, **(still | changes)), "tiny", runs=tmp_path)
+        return {square.tobytes() for batch in shown for square in batch}
+
+    as_they_are, equalized, brighter = pictures(clahe=None), pictures(), pictures(clahe=None, brightness=0.3)
+
+    part = draw_at_most(tiny.part(Split.TRAIN), {"made": 8}, 0)
+    films = [part.radiograph(picture) for picture in part.images["picture"]]
+    for setting, found in ((None, as_they_are), (Clahe(tiles=2), equalized)):
+        assert found == {equalized_square(rad, Letterbox.fit(rad.size_wh, 64), setting).tobytes() for rad in films}
+    assert len(as_they_are) == 8
+    assert not as_they_are & brighter
+
+
+def test_findings_side_by_side_and_classes_that_exclude_each_other_learn_by_their_own_loss() -> None:
+    assert training.loss_of(TWO) is masked_loss
+    assert training.loss_of(replace(TWO, exclusive=True)) is exclusive_loss
+
+
+def test_a_release_is_calibrated_on_the_validation_part_and_no_other(
+    tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    made = releasing.calibrate
+    monkeypatch.setattr(
+        releasing, "calibrate", lambda classifier, part: made(classifier, seen.append(part.images["split"]) or part)
+    )
+    run = train(tiny_recipe(tiny.folder, epochs=0), "tiny", runs=tmp_path / "runs")
+
+    release(run.folder, "tiny", "0", tmp_path / "weights")
+
+    (splits,) = seen
+    assert set(splits) == {"val"}
+
+
+def test_a_graph_that_answers_otherwise_than_its_network_is_not_released(
+    tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(tiny_recipe(tiny.folder, epochs=0), "tiny", runs=tmp_path / "runs")
+    write = releasing.write_graph
+
+    def other_weights(network: WithMaps, *arguments: Any) -> None:
+        other = deepcopy(network)
+        other.classifier.head.weight.data *= 1.01
+        write(other, *arguments)
+
+    monkeypatch.setattr(releasing, "write_graph", other_weights)
+
+    with pytest.raises(ModelError, match="does not answer as the network does in 'head'"):
+        release(run.folder, "tiny", "0", tmp_path / "weights")
+
+
+def test_fewer_images_than_a_batch_would_teach_nothing_and_are_refused(tiny: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="16 training images are fewer than a batch of 17"):
+        train(tiny_recipe(tiny.folder, batch=17), "tiny", runs=tmp_path)
+
+
+def test_a_layer_that_is_not_there_is_said_before_a_run_is_begun(tiny: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no layer 'features\.99'"):
+        train(tiny_recipe(tiny.folder, cam_layer="features.99"), "tiny", runs=tmp_path)
+
+    assert not (tmp_path / "classification").exists()
+
+
+def test_what_is_released_makes_its_maps_of_the_last_features(tiny: Manifest, tmp_path: Path) -> None:
+    run = train(tiny_recipe(tiny.folder, cam_layer="features.13", epochs=0), "tiny", runs=tmp_path / "runs")
+
+    card = release(run.folder, "tiny", "0", tmp_path / "weights")
+
+    graph, tensors = (open_classifier(card.with_suffix(suffix)) for suffix in (".onnx", ".safetensors"))
+    film = tiny.radiograph(tiny.images["picture"][0])
+    for ours, theirs in zip(graph.classify(film).maps, tensors.classify(film).maps, strict=True):
+        np.testing.assert_allclose(ours.values, theirs.values, atol=1e-5)
+
+
+def test_torchvisions_inception_is_not_shown_the_shades_of_the_others() -> None:
+    with pytest.raises(ValueError, match="Inception-v3 was trained on shades in"):
+        tiny_recipe(Path("built"), architecture="inception_v3", shades="imagenet")
 
 
 def test_an_unfinished_run_is_not_released(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from boxray.core.errors import ModelError
 from boxray.core.frames import Letterbox
 from boxray.core.radiograph import Radiograph
 from boxray.detection.detect import EVERYTHING, YoloDetector, one_finding
-from boxray.imaging.clahe import clahe
+from boxray.imaging.clahe import equalise_shades
 from boxray.runs.recipe import Clahe
 from boxray.weights import ModelCard
 from making import detector_card, label_space
@@ -84,7 +84,8 @@ def test_a_film_is_equalized_before_the_network_if_the_card_says_so() -> None:
     YoloDetector(weights, session, SPACE).detect(film)
 
     assert session.asked is not None
-    np.testing.assert_array_equal(session.asked[0, 0], clahe(film, 3.0, 4))
+    equalised = equalise_shades(np.round(film.pixels * 255).astype(np.uint8), 3.0, 4) / np.float32(255)
+    np.testing.assert_array_equal(session.asked[0, 0], equalised)
 
 
 def test_a_finding_that_was_never_trained_with_boxes_is_never_reported() -> None:

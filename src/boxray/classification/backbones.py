@@ -31,6 +31,17 @@ class PooledClassifier(nn.Module):
         self.dropout = nn.Dropout(0.2)
         self.head = nn.Linear(n_features, n_findings)
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The backbone's own, in the order in which they act; a change of shades before them is none."""
+        return [block for block in self.features.children() if not isinstance(block, ImageNetShades)]
+
+    def keep_statistics(self) -> None:
+        """Go on to normalize by the statistics at hand, not by each batch's."""
+        for part in self.features.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.eval()
+
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """``(B, 3, S, S)`` in [-1, 1] to logits ``(B, F)``."""
         features = self.features(pixels)  # (B, K, h, w)

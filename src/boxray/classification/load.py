@@ -44,6 +44,12 @@ def open_classifier(weights: Path) -> CamClassifier:
         from boxray.classification.layers import LayerSession
 
         return CamClassifier(card, LayerSession(network.classifier, layer), card.space)
+    if card.lungs is not None:
+        from boxray.classification.lungs.decoder import OUTPUTS, with_lungs
+
+        _, decoder = load_card(weights, check=LUNG_TENSORS)
+        whole = with_lungs(network.classifier, read_tensors(decoder), card.lungs.recipe["width"], card.side_px)
+        return CamClassifier(card, TorchSession(whole, OUTPUTS), card.space)
     from boxray.classification.backbones import GraphOutputs
 
     return CamClassifier(card, TorchSession(network, GraphOutputs._fields), card.space)

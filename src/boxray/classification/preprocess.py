@@ -23,7 +23,7 @@ def equalized_square(rad: Radiograph, letterbox: Letterbox, clahe: Clahe | None)
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     inner = cv2.resize(np.round(rad.pixels * 255).astype(np.uint8), (width, height), interpolation=method)
     if clahe is not None:
-        inner = equalise_shades(inner, clahe.clip, clahe.tiles)
+        inner = equalise_shades(inner, clahe.clip, clahe.tiles, rad.padded)
     square = np.zeros((letterbox.side_px, letterbox.side_px), dtype=np.uint8)
     square[letterbox.top : letterbox.top + height, letterbox.left : letterbox.left + width] = inner
     return square

@@ -47,10 +47,10 @@ class ClassificationRecipe(StrictModel):
     clahe: Clahe | None = Clahe()
     """null leaves the shades as they are."""
     cam_layer: str | None = None
-    """Where torch makes the Grad-CAM maps of the run, such as ``features.denseblock3``. null, and every released graph:
+    """Where torch makes the Grad-CAM maps of the run, such as ``features.denseblock3``. null, and all that is released:
     the last features, whose map needs no gradient."""
     frozen_blocks: int = Field(default=0, ge=0)
-    """The first blocks of the backbone that keep the start weights in both stages."""
+    """The first blocks of the backbone, by torchvision's names, that keep the start weights in both stages."""
     keep_statistics: bool = False
     """Normalize by the start weights' statistics in the second stage too, not by each batch's: the head has learned
     from features that were normalized so, and learning rates as small as the default do not make up for the change."""
@@ -68,7 +68,8 @@ class ClassificationRecipe(StrictModel):
     partial_labels: bool = True
     """off: what is unknown counts as absent, as where findings are learned from a table of ones and zeros."""
     assumption_weight: float = Field(default=0.5, ge=0, le=1)
-    """Weight of a negative where a card only assumes that a finding is absent."""
+    """Weight of a negative where a card only assumes that a finding is absent; of classes that exclude each other it
+    says nothing: an image rules out as many as its card assumes."""
     at_most: dict[str, int] = Field(default_factory=dict)
     """Per source, how many training images are drawn (with the seed)."""
     brightness: float = Field(default=0.15, ge=0, lt=1)
@@ -84,6 +85,12 @@ class ClassificationRecipe(StrictModel):
         if not isinstance(content, dict) or "side_px" in content:
             return content
         return {**content, "side_px": SIDE_PX.get(content.get("architecture", "mobilenet_v2"), 224)}
+
+    @model_validator(mode="after")
+    def _shades_are_the_backbones(self) -> ClassificationRecipe:
+        if self.architecture == "inception_v3" and self.shades == "imagenet":
+            raise ValueError("torchvision's Inception-v3 was trained on shades in [-1, 1]: leave `shades` out")
+        return self
 
     @model_validator(mode="after")
     def _average_epochs_of_all_layers(self) -> ClassificationRecipe:

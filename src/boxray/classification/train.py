@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from boxray.classification.backbones import PooledClassifier, build_classifier, 
 from boxray.classification.change import draw_change
 from boxray.classification.checkpoints import average_of_last, load_last_epoch, save_epoch
 from boxray.classification.folder import build_from_folder
+from boxray.classification.layers import find_layer
 from boxray.classification.load import WEIGHTS
 from boxray.classification.loss import exclusive_loss, masked_loss, positive_balance
 from boxray.classification.preprocess import equalized_square, network_input
@@ -49,6 +51,8 @@ class Taught:
     """Shape ``(N, F)``, 0 or 1."""
     weights: FloatArray
     """Shape ``(N, F)``; 0 where unknown."""
+    loss: Loss
+    """Of findings side by side, or of classes that exclude each other."""
 
 
 def train(
@@ -73,12 +77,14 @@ def train(
         tell: Called after every batch.
 
     Raises:
-        DataError: If no finding has both a positive and a negative in the training part, or the start weights are not
-            there.
-        ModelError: If the loss is not finite, or start weights do not fit.
+        DataError: If no finding has both a positive and a negative in the training part, there are fewer images than a
+            batch has, or the start weights are not there.
+        ModelError: If the loss is not finite, start weights do not fit, or there is no layer `cam_layer`.
         RecipeError: If there is nothing to resume, or pictures are to be mirrored that have sides.
     """
     require_start(recipe.start)
+    if recipe.cam_layer is not None:
+        find_layer(build_classifier(recipe.architecture, 1, shades=recipe.shades), recipe.cam_layer)
     if recipe.image_folder is not None:
         build_from_folder(recipe.image_folder, recipe.data)
     manifest = Manifest.load(recipe.data)
@@ -92,6 +98,8 @@ def train(
     findings = trained_findings(targets, weights, part.label_space.keys)
     if not findings:
         raise DataError("no finding has both a positive and a negative in the training part")
+    if len(part.images) < recipe.batch:
+        raise DataError(f"{len(part.images)} training images are fewer than a batch of {recipe.batch}; take fewer")
     classifier = build_classifier(recipe.architecture, len(part.label_space), shades=recipe.shades)
     if recipe.start is not None:
         load_start(classifier, read_tensors(recipe.start))
@@ -100,26 +108,41 @@ def train(
     squares = run.folder / SQUARES
     try:
         if epochs:  # of a finished run there is nothing left to show
-            taught = Taught(prepare(part, recipe, squares), targets, weights)
-            loss = exclusive_loss if part.label_space.exclusive else masked_loss
+            taught = Taught(prepare(part, recipe, squares), targets, weights, loss_of(part.label_space))
         for epoch in epochs:
-            _one_epoch(classifier, epoch, taught, loss, recipe, kept_in(run.folder, tell))
+            _one_epoch(classifier, epoch, taught, recipe, kept_in(run.folder, tell))
             save_epoch(classifier, run.folder, epoch.number, kept=recipe.averaged_epochs)
     finally:
         squares.unlink(missing_ok=True)
     state = average_of_last(recipe.averaged_epochs, run.folder) or classifier.state_dict()
     write_tensors(state, run.folder / WEIGHTS)
+    run.write_json("trained.json", describe_training(part, targets, weights, fingerprint))
+    return run
+
+
+def describe_training(part: Manifest, targets: FloatArray, weights: FloatArray, fingerprint: str) -> dict[str, Any]:
+    """What a classifier was trained on.
+
+    Args:
+        part: The images that were shown.
+        targets: As `Taught` has them.
+        weights: As `Taught` has them.
+        fingerprint: Of the whole data set.
+    """
     positives = ((targets == 1) & (weights > 0)).sum(axis=0).tolist()
-    trained = {
+    return {
         "label_space": part.label_space.to_mapping(),
-        "findings": list(findings),
+        "findings": list(trained_findings(targets, weights, part.label_space.keys)),
         "images": len(part.images),
         "positives": dict(zip(part.label_space.keys, positives, strict=True)),
         "sources": sorted(part.images["source"].unique().tolist()),
         "fingerprint": fingerprint,
     }
-    run.write_json("trained.json", trained)
-    return run
+
+
+def loss_of(space: LabelSpace) -> Loss:
+    """What a classifier of this label space learns by."""
+    return exclusive_loss if space.exclusive else masked_loss
 
 
 def prepare(manifest: Manifest, recipe: ClassificationRecipe, path: Path) -> ByteArray:
@@ -167,14 +190,12 @@ def _epochs_to_run(classifier: PooledClassifier, recipe: ClassificationRecipe, f
 def _let_learn(classifier: PooledClassifier, recipe: ClassificationRecipe, *, only_head: bool) -> list[nn.Parameter]:
     """Switch every part to learning or not, and give the parameters that learn."""
     classifier.train()
-    for number, block in enumerate(classifier.features.children()):
+    for number, block in enumerate(classifier.blocks):
         learns = not only_head and number >= recipe.frozen_blocks
         block.train(learns)  # a frozen block keeps its batch statistics, too
         block.requires_grad_(learns)
     if recipe.keep_statistics:
-        for part in classifier.features.modules():
-            if isinstance(part, nn.BatchNorm2d):
-                part.eval()
+        classifier.keep_statistics()
     return [parameter for parameter in classifier.parameters() if parameter.requires_grad]
 
 
@@ -182,7 +203,6 @@ def _one_epoch(
     classifier: PooledClassifier,
     epoch: _Epoch,
     taught: Taught,
-    loss_of: Loss,
     recipe: ClassificationRecipe,
     tell: Tell,
 ) -> None:
@@ -201,7 +221,7 @@ def _one_epoch(
         pixels = pixels.contiguous(memory_format=torch.channels_last)  # on a CPU half as fast again
         logits = classifier(pixels)  # (B, F)
         targets, weights = (torch.from_numpy(of[chosen]).to(recipe.device) for of in (taught.targets, taught.weights))
-        loss = loss_of(logits, targets, weights, balance)
+        loss = taught.loss(logits, targets, weights, balance)
         if not math.isfinite(loss.item()):
             raise ModelError(f"the loss of epoch {epoch.number} is not finite; take a smaller learning rate")
         optimizer.zero_grad()

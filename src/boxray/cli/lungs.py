@@ -55,7 +55,10 @@ def evaluate(
     data: DataFolder,
     split: SplitName = "test",
     masks: Annotated[
-        Path | None, typer.Option(help="A download of the layout covid_seg: overlap with drawn lungs, too.")
+        Path | None,
+        typer.Option(
+            help="Overlap with drawn lungs, too: a folder of the layout covid_seg, a .zip, or torchxrayvision."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:

@@ -134,7 +134,7 @@ def prepare(rad: Radiograph, card: ModelCard) -> tuple[FloatArray, ScaleShift]:
     letterbox = Letterbox.fit(picture_wh, card.side_px)
     clahe = None if card.clahe is None else (card.clahe.clip, card.clahe.tiles)
     batch = np.empty((1, 3, card.side_px, card.side_px), dtype=np.float32)
-    batch[:] = detector_square(picture, letterbox, clahe)
+    batch[:] = detector_square(picture, letterbox, clahe, rad.padded)
     return batch, letterbox.to_square.invert().then(ScaleShift.between(picture_wh, rad.size_wh))
 
 

@@ -13,54 +13,41 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from boxray.core.arrays import BoolArray, ByteArray, FloatArray
-from boxray.core.radiograph import Radiograph
+from boxray.core.arrays import BoolArray, ByteArray
 
 
-def clahe(rad: Radiograph, clip: float = 2.0, tiles: int = 8) -> FloatArray:
+def equalise_shades(shades: ByteArray, clip: float, tiles: int, padded: BoolArray | None = None) -> ByteArray:
     """Equalise the histogram of each tile, with bounded slope, and blend between tiles.
 
     Computed on 256 shades, because the clip limit is a multiple of a histogram's mean height and
     means something else with 65,536.
 
     Args:
-        rad: Any radiograph; it is not changed.
+        shades: Shape ``(H, W)``; it is not changed.
         clip: Highest bin of a tile's histogram as a multiple of the mean bin. Above 0; 1 changes little.
         tiles: Tiles along each side, at least 1.
+        padded: Where the picture shows nothing, at the size of the radiograph that `shades` was resized from, or at
+            its own. None, or True everywhere: there is no padding.
 
     Returns:
-        Shape ``(H, W)`` float32 in [0, 1], the radiograph's frame; padding is 0, as in the radiograph.
+        Same shape; padding is 0, as in the radiograph.
 
     Raises:
         ValueError: If `clip` is not above 0 or `tiles` is below 1.
 
     Source: Zuiderveld, 1994, Graphics Gems IV, 474-485.
     """
-    shades = np.round(rad.pixels * 255).astype(np.uint8)
-    if rad.padded is None or not rad.padded.any() or rad.padded.all():
-        return np.asarray(equalise_shades(shades, clip, tiles) / np.float32(255))
-    rows, columns = _spanned(~rad.padded)
-    inner = equalise_shades(_filled(shades[rows, columns], rad.padded[rows, columns]), clip, tiles)
-    equalised = np.zeros(rad.pixels.shape, np.float32)
-    equalised[rows, columns] = inner / np.float32(255)
-    equalised[rad.padded] = 0
-    return equalised
-
-
-def equalise_shades(shades: ByteArray, clip: float, tiles: int) -> ByteArray:
-    """The one place where CLAHE is computed: `clahe` without its care for padding, on 256 shades.
-
-    Args:
-        shades: Shape ``(H, W)``, a picture without padding.
-        clip: As for `clahe`.
-        tiles: As for `clahe`.
-
-    Raises:
-        ValueError: If `clip` is not above 0 or `tiles` is below 1.
-    """
     if not clip > 0 or tiles < 1:
         raise ValueError(f"clip must be above 0 and tiles at least 1, got {clip} and {tiles}")
-    return np.asarray(cv2.createCLAHE(clipLimit=clip, tileGridSize=(tiles, tiles)).apply(shades))
+    equaliser = cv2.createCLAHE(clipLimit=clip, tileGridSize=(tiles, tiles))
+    if padded is None or not padded.any() or padded.all():
+        return np.asarray(equaliser.apply(shades))
+    padded = cv2.resize(padded.astype(np.uint8), shades.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    rows, columns = _spanned(~padded)
+    equalised = np.zeros_like(shades)
+    equalised[rows, columns] = equaliser.apply(_filled(shades[rows, columns], padded[rows, columns]))
+    equalised[padded] = 0
+    return equalised
 
 
 def _spanned(shown: BoolArray) -> tuple[slice, slice]:

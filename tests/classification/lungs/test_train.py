@@ -9,6 +9,7 @@ import pytest
 from boxray.core.errors import DataError, ModelError, RecipeError
 from boxray.core.findings import LabelSpace, Presence
 from boxray.core.lungs import LungField, box_round
+from boxray.core.metrics import Interval
 from boxray.core.protocols import FixedClassifier
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
@@ -24,12 +25,15 @@ torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 from boxray.classification.backbones import WithMaps, build_classifier  # noqa: E402
 from boxray.classification.change import Change  # noqa: E402
 from boxray.classification.classify import CamClassifier  # noqa: E402
+from boxray.classification.lungs import release as releasing  # noqa: E402
+from boxray.classification.lungs import train as training  # noqa: E402
 from boxray.classification.lungs.decoder import WithLungs, at_levels, build_hybrid, find_levels  # noqa: E402
-from boxray.classification.lungs.evaluate import dice_and_iou, evaluate_lungs, evaluate_masks  # noqa: E402
+from boxray.classification.lungs.evaluate import MaskScore, dice_and_iou, evaluate_lungs, evaluate_masks  # noqa: E402
 from boxray.classification.lungs.recipe import LungRecipe  # noqa: E402
 from boxray.classification.lungs.release import release_lungs  # noqa: E402
 from boxray.classification.lungs.teaching import lung_examples  # noqa: E402
 from boxray.classification.lungs.train import train_lungs  # noqa: E402
+from boxray.classification.recipe import ClassificationRecipe  # noqa: E402
 from boxray.tensors import read_tensors, write_tensors  # noqa: E402
 
 LUNGS = label_space("right_lung", "left_lung")
@@ -224,6 +228,33 @@ def test_joint_training_moves_the_backbone_and_calibrates_anew(made: Path, tmp_p
     assert not torch.equal(after["classifier.features.0.0.weight"], before["features.0.0.weight"])
     assert set(card.calibration) == {"fluid", "heart"}
     assert card.trained_on.fingerprint == Manifest.load(made / "findings").fingerprint
+    assert (card.trained_on.images, card.trained_on.sources) == (8, ("made",))
+
+
+def test_joint_training_keeps_the_statistics_that_the_classifiers_recipe_kept(made: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(made, joint=True, findings=made / "findings")
+    hybrid = build_hybrid(build_classifier("mobilenet_v2", 2), 8, 64)
+
+    for keep in (False, True):
+        how = ClassificationRecipe.model_validate({"data": made, "side_px": 64, "keep_statistics": keep})
+        training._let_learn(hybrid, recipe, how)
+
+        norms = [part for part in hybrid.classifier.features.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+        assert {part.training for part in norms} == {not keep}
+        assert hybrid.decoder.training
+
+
+def test_classes_that_exclude_each_other_are_learned_jointly_by_their_own_loss(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked by the space of the findings' data set, as the classifier's own training asks."""
+    asked = []
+    loss_of = training.loss_of
+    monkeypatch.setattr(training, "loss_of", lambda space: asked.append(space.keys) or loss_of(space))
+
+    train_lungs(tiny_recipe(made, joint=True, findings=made / "findings", epochs=1), "joint", runs=tmp_path, threads=1)
+
+    assert asked == [TWO.keys]
 
 
 def drawn_masks(folder: Path) -> Path:
@@ -253,6 +284,26 @@ def test_masks_teach_where_somebody_drew_them(made: Path, tmp_path: Path) -> Non
     assert masks is not None
     assert masks.sum(axis=(1, 2)) * 16 == pytest.approx([60 * 130] * 2)
     assert '"masks": 3' in (run.folder / "lungs.json").read_text()
+    card = release_lungs(run.folder, "masks", "0", tmp_path / "weights")
+    assert load_card(card, check=".onnx")[0].lungs_from == 0.5, "nobody drew the lungs of the validation part"
+
+
+def test_from_which_probability_on_a_place_is_lung_is_told_by_the_masks_that_taught(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn_masks(tmp_path / "masks")
+    part = Manifest.load(made / "lungs").part(Split.TRAIN)
+    run = train_lungs(tiny_recipe(made, epochs=1), "tiny", runs=tmp_path / "runs", threads=1)
+    card = release_lungs(run.folder, "tiny", "0", tmp_path / "weights")
+    fits = {0.5: 0.2, 0.4: 0.7, 0.3: 0.9, 0.2: 0.8, 0.15: 0.5, 0.1: 0.4}
+
+    def fit(classifier: CamClassifier, manifest: Manifest, masks: Path, rounds: int) -> MaskScore:
+        dice = Interval(fits[classifier.card.lungs_from], 0, 1)
+        return MaskScore(len(manifest.images), 1, dice, dice)
+
+    monkeypatch.setattr(releasing, "evaluate_masks", fit)
+
+    assert releasing.best_threshold(card, part, tmp_path / "masks") == 0.3
 
 
 def test_a_perfect_field_is_found_on_every_image_and_none_on_no_image(made: Path) -> None:
@@ -268,6 +319,8 @@ def test_a_perfect_field_is_found_on_every_image_and_none_on_no_image(made: Path
 
     assert all(score.median_iou.value > 0.97 and score.good_share.value == 1 for score in found)
     assert (missed[1].not_found, missed[1].median_iou.value, missed[1].good_share.value) == (4, 0, 0)
+    swapped = evaluate_lungs(FixedClassifier(LUNGS, lungs=LungField(masks[1], masks[0])), manifest, rounds=10)
+    assert [(score.not_found, score.median_iou.value) for score in swapped] == [(0, 0), (0, 0)]
 
 
 def test_overlap_with_drawn_lungs_is_asked_only_where_both_were_drawn(made: Path, tmp_path: Path) -> None:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import nn
 
-from boxray.classification.backbones import PooledClassifier, WithMaps
+from boxray.classification.backbones import GraphOutputs, PooledClassifier, WithMaps
+from boxray.classification.lung_field import LUNGS
+from boxray.tensors import State
 
-LUNGS = 2
+OUTPUTS: Final = (*GraphOutputs._fields, LUNGS)
+"""Of `WithLungs`."""
+N_LUNGS: Final = 2
 """Right and left."""
 
 
@@ -65,7 +70,7 @@ class LungDecoder(nn.Module):
             nn.Sequential(nn.Conv2d(level.channels, width, 1, bias=False), nn.BatchNorm2d(width)) for level in levels
         )
         self.mix = nn.ModuleList(_mixing(width) for _ in levels)
-        self.out = nn.Conv2d(width, LUNGS, 1)
+        self.out = nn.Conv2d(width, N_LUNGS, 1)
 
     def forward(self, found: Sequence[torch.Tensor]) -> torch.Tensor:
         """Levels ``(B, K_i, h_i, w_i)``, fine to coarse, to logits ``(B, 2, h_0, w_0)``."""
@@ -117,6 +122,13 @@ class WithLungs(nn.Module):
         """``(B, 3, S, S)`` to all of `GraphOutputs`, and last the lungs' probabilities ``(B, 2, h, w)``."""
         found = self.hybrid.at_levels(pixels)
         return (*self.with_maps.of_features(found[-1]), torch.sigmoid(self.hybrid.decoder(found)))
+
+
+def with_lungs(classifier: PooledClassifier, decoder: State, width: int, side_px: int) -> WithLungs:
+    """A released classifier and the tensors of its decoder as what was released, in evaluation mode."""
+    hybrid = build_hybrid(classifier, width, side_px)
+    hybrid.decoder.load_state_dict(decoder)
+    return WithLungs(hybrid).eval()
 
 
 def build_hybrid(classifier: PooledClassifier, width: int, side_px: int) -> Hybrid:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from boxray.classification.lungs.teaching import BothMasks
+from boxray.classification.lungs.masks import drawn_lungs
 from boxray.core.arrays import BoolArray, FloatArray
 from boxray.core.boxes import Box, box_iou
 from boxray.core.errors import ModelError
@@ -84,15 +84,16 @@ def evaluate_masks(
     Args:
         classifier: One that draws lung fields.
         manifest: Images without both masks have no part.
-        masks: A download of the layout `covid_seg`.
+        masks: As `drawn_lungs` takes them.
         rounds: Of the bootstrap.
         progress: Called after each image.
 
     Raises:
-        DataError: If there is no such download, or a mask is not what its table says.
+        DataError: If there is no such download, or a mask is not what it should be.
+        MissingExtra: If torchxrayvision is asked for and not installed.
         ModelError: If the classifier draws no lung fields.
     """
-    both_of, patients, overlaps = BothMasks(masks), [], []
+    both_of, patients, overlaps = drawn_lungs(masks), [], []
     for row in manifest.images.itertuples():
         both = both_of(row.image_id, row.copies)
         if both is not None:
@@ -123,7 +124,7 @@ def evaluate_lungs(
     Raises:
         ModelError: If the classifier draws no lung fields.
     """
-    of_finding: dict[str, list[tuple[str, float]]] = {key: [] for key in ("right_lung", "left_lung")}
+    of_finding: dict[str, list[tuple[str, float | None]]] = {key: [] for key in ("right_lung", "left_lung")}
     pictures = manifest.images.set_index("image_id")
     for image_id, rows in manifest.boxes.groupby("image_id"):
         lungs = _lungs(classifier, manifest.radiograph(pictures.at[image_id, "picture"]))
@@ -151,13 +152,14 @@ def _lungs(classifier: Classifier, rad: Radiograph) -> LungField:
     return lungs
 
 
-def _iou(ours: Box | None, readers: Box) -> float:
-    return 0.0 if ours is None else float(box_iou(np.array([ours.xyxy]), np.array([readers.xyxy]))[0, 0])
+def _iou(ours: Box | None, readers: Box) -> float | None:
+    return None if ours is None else float(box_iou(np.array([ours.xyxy]), np.array([readers.xyxy]))[0, 0])
 
 
-def _score(finding: str, cases: list[tuple[str, float]], rounds: int) -> LungScore:
+def _score(finding: str, cases: list[tuple[str, float | None]], rounds: int) -> LungScore:
     patients = [patient for patient, _ in cases]
-    ious = np.array([iou for _, iou in cases])
+    not_found = sum(iou is None for _, iou in cases)
+    ious = np.array([iou or 0.0 for _, iou in cases])
     if not cases:
         return LungScore(finding, 0, 0, 0, Interval.nothing(), Interval.nothing())
     order = np.argsort(ious)
@@ -166,7 +168,7 @@ def _score(finding: str, cases: list[tuple[str, float]], rounds: int) -> LungSco
         return np.array([_weighted_median(ious[order], weights[order]), _share(ious >= GOOD, weights)])
 
     median, good = bootstrap_all(measure, patients, rounds=rounds)
-    return LungScore(finding, len(cases), len(set(patients)), int((ious == 0).sum()), median, good)
+    return LungScore(finding, len(cases), len(set(patients)), not_found, median, good)
 
 
 def _weighted_median(rising: FloatArray, weights: FloatArray) -> float:

@@ -15,7 +15,8 @@ class LungRecipe(StrictModel):
     data: FilePath
     """Built in the label space `lungs`."""
     masks: FilePath | None = None
-    """A download of the layout `covid_seg`: where it has masks of an image's lungs, they teach in the boxes' place."""
+    """A folder of the layout `covid_seg`, an archive (``.zip``), or ``torchxrayvision``, which is the archive of the
+    installed package: where it has masks of an image's lungs, they teach in the boxes' place."""
     joint: bool = False
     """off: the backbone stays as released, and with it every answer on findings. on: all layers learn both."""
     findings: FilePath | None = None

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-import torch
-
-from boxray.classification.backbones import GraphOutputs
 from boxray.classification.calibrate import calibrate
 from boxray.classification.classify import CamClassifier
 from boxray.classification.load import LUNG_TENSORS
-from boxray.classification.lung_field import LUNGS
-from boxray.classification.lungs.decoder import Hybrid, WithLungs, build_hybrid
-from boxray.classification.lungs.evaluate import evaluate_lungs
+from boxray.classification.lungs.decoder import OUTPUTS, Hybrid, WithLungs, build_hybrid
+from boxray.classification.lungs.evaluate import evaluate_lungs, evaluate_masks
 from boxray.classification.lungs.recipe import LungRecipe
-from boxray.classification.lungs.train import TRAINED, WEIGHTS, its_recipe, untrained
+from boxray.classification.lungs.train import TRAINED, TRAINED_FINDINGS, WEIGHTS, its_recipe, untrained
+from boxray.classification.release import require_parity
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.engines import JUDGING
 from boxray.runs.recipe import load_recipe
 from boxray.tensors import read_tensors, write_graph, write_tensors
-from boxray.weights import ModelCard, Provenance, load_card, save_card
+from boxray.weights import Provenance, load_card, save_card
 
-OUTPUTS: Final = (*GraphOutputs._fields, LUNGS)
 THRESHOLDS: Final = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
 
 
@@ -56,33 +52,37 @@ def release_lungs(run: Path, name: str, version: str, out: Path) -> Path:
     with_lungs = WithLungs(network).eval()
     write_graph(with_lungs, before.side_px, OUTPUTS, out / f"{name}.onnx")
     card = before.model_copy(update={"name": name, "version": version, "lungs": trained_on})
-    path = _checked(save_card(card, out), with_lungs)
-    card = card.model_copy(update={"lungs_from": best_threshold(path, Manifest.load(recipe.data).part(Split.VAL))})
+    path = save_card(card, out)
+    require_parity(CamClassifier.load(path, JUDGING), with_lungs, OUTPUTS)
+    threshold = best_threshold(path, Manifest.load(recipe.data).part(Split.VAL), recipe.masks)
+    card = card.model_copy(update={"lungs_from": threshold})
     if not recipe.joint:
         return save_card(card, out)
     assert recipe.findings is not None, "the recipe asks for it"
     manifest = Manifest.load(recipe.findings)
-    of_findings = before.trained_on.model_copy(update={"fingerprint": manifest.fingerprint})
+    of_findings = Provenance.model_validate(json.loads((run / TRAINED_FINDINGS).read_text(encoding="utf-8")))
     calibration, points = calibrate(CamClassifier.load(path, JUDGING), manifest.part(Split.VAL))
     anew = {"trained_on": of_findings, "calibration": calibration, "operating_points": points}
     return save_card(card.model_copy(update=anew), out)
 
 
-def best_threshold(weights: Path, manifest: Manifest) -> float:
-    """The one of `THRESHOLDS` that gives the highest median IoU with the readers' boxes, both lungs together.
+def best_threshold(weights: Path, manifest: Manifest, masks: Path | None) -> float:
+    """The one of `THRESHOLDS` that fits best what was learned from; without any of it, one half.
 
-    Boxes are drawn with a margin, and their outside is penalized from their very edge on: one half is too strict.
-    Without any box it is one half.
+    That is the mean Dice with the masks; or, where no masks taught, the median IoU with the readers' boxes of either
+    lung: those are drawn with a margin, and their outside is penalized from their very edge on, so one half is too
+    strict.
     """
-    if manifest.boxes.empty:
-        return 0.5
     classifier = CamClassifier.load(weights, JUDGING)
 
     def fit(threshold: float) -> float:
         asked = replace(classifier, card=classifier.card.model_copy(update={"lungs_from": threshold}))
+        if masks is not None:
+            return evaluate_masks(asked, manifest, masks, rounds=0).dice.value
         return sum(score.median_iou.value for score in evaluate_lungs(asked, manifest, rounds=0))
 
-    return max(THRESHOLDS, key=fit)
+    fits = {threshold: fit(threshold) for threshold in THRESHOLDS}
+    return max(THRESHOLDS, key=fits.__getitem__) if not any(map(isnan, fits.values())) else 0.5
 
 
 def _write_rounded(network: Hybrid, out: Path, name: str) -> None:
@@ -93,20 +93,3 @@ def _write_rounded(network: Hybrid, out: Path, name: str) -> None:
     ):
         write_tensors(part.state_dict(), path, half=True)
         part.load_state_dict(read_tensors(path))
-
-
-def _checked(path: Path, network: WithLungs) -> Path:
-    card, graph = load_card(path, check=".onnx")
-    _require_parity(card, CamClassifier.load(graph, JUDGING), network)
-    return path
-
-
-def _require_parity(card: ModelCard, classifier: CamClassifier, network: WithLungs) -> None:
-    shape = (1, 3, card.side_px, card.side_px)
-    noise = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-    ours = classifier.session.run(noise)
-    with torch.inference_mode():
-        theirs = network(torch.from_numpy(noise))
-    for name, values in zip(OUTPUTS, theirs, strict=True):
-        if not np.allclose(ours[name], values.numpy(), atol=0.02):
-            raise ModelError(f"the exported graph does not answer as the network does in {name!r}; do not release it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,18 +11,16 @@ import numpy as np
 
 from boxray.classification.change import Change
 from boxray.classification.lung_field import LEFT, RIGHT
+from boxray.classification.lungs.masks import drawn_lungs
 from boxray.classification.preprocess import equalized_square
 from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.errors import DataError
 from boxray.core.frames import Letterbox, ScaleShift
 from boxray.data.manifest import CORNERS, Manifest
-from boxray.data.sources.covid_seg import mask_of, rows_by_image
 from boxray.runs.recipe import Clahe
 
 CHANNELS: Final = {"right_lung": RIGHT, "left_lung": LEFT}
 """Findings of the label space `lungs`."""
-STRUCTURES: Final = ("Right Lung", "Left Lung")
-"""Names of the masks, in the order of the channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +58,13 @@ def lung_examples(
         manifest: In a label space with both lungs.
         side_px: Of the square.
         clahe: As the classifier's.
-        masks: A download of the layout `covid_seg`; its images are found by their names.
+        masks: As `drawn_lungs` takes them.
 
     Raises:
         DataError: If the label space has no lungs, no image has any, or a mask is not what its table says.
     """
     boxes_of = lung_boxes(manifest)
-    both_of = BothMasks(masks)
+    both_of = drawn_lungs(masks)
     examples = []
     for row in manifest.images.itertuples():
         both = both_of(row.image_id, row.copies)
@@ -98,36 +95,6 @@ def lung_boxes(manifest: Manifest) -> dict[str, FloatArray]:
             boxes = found.setdefault(row.image_id, np.full((2, 4), np.nan))
             boxes[CHANNELS[row.finding]] = [getattr(row, corner) for corner in CORNERS]
     return found
-
-
-class BothMasks:
-    """The masks of both lungs that a download of the layout `covid_seg` has of an image; without a download none."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._rows = {} if folder is None else rows_by_image(folder / "structure.csv")
-
-    def __call__(self, image_id: str, copies: str) -> list[ByteArray] | None:
-        """Right and left over the whole picture, of whatever size; None where it has not both.
-
-        Args:
-            image_id: Of the manifest.
-            copies: What the manifest names beside it.
-
-        Raises:
-            DataError: If a mask is not what its table says.
-        """
-        rows = [row for name in _names(image_id, copies) for row in self._rows.get(name, [])]
-        if self._folder is None or not rows:
-            return None
-        found = [mask_of(self._folder, rows, structure) for structure in STRUCTURES]
-        both = [mask for mask in found if mask is not None]
-        return both if len(both) == len(found) else None
-
-
-def _names(image_id: str, copies: str) -> set[str]:
-    """What an image and its copies are called in their sources."""
-    return {one.partition(":")[2] for one in (image_id, *shlex.split(copies))}
 
 
 def _in_square(mask: ByteArray, letterbox: Letterbox) -> FloatArray:

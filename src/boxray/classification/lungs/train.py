@@ -16,7 +16,7 @@ from numpy.random import Generator
 from boxray.classification.backbones import PooledClassifier, build_classifier
 from boxray.classification.change import draw_change
 from boxray.classification.checkpoints import load_last_epoch, save_epoch
-from boxray.classification.loss import masked_loss, positive_balance
+from boxray.classification.loss import positive_balance
 from boxray.classification.lungs.decoder import Hybrid, build_hybrid
 from boxray.classification.lungs.loss import Extent, likeness_loss, mask_loss, outside_loss, projection_loss
 from boxray.classification.lungs.recipe import LungRecipe
@@ -24,9 +24,9 @@ from boxray.classification.lungs.teaching import CHANNELS, LungExample, lung_exa
 from boxray.classification.preprocess import network_input
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.classification.targets import targets_and_weights
-from boxray.classification.train import SQUARES, Taught, prepare
+from boxray.classification.train import SQUARES, Taught, describe_training, loss_of, prepare
 from boxray.core.arrays import ByteArray, FloatArray, IntArray
-from boxray.core.errors import ModelError
+from boxray.core.errors import DataError, ModelError
 from boxray.data.draw import draw_at_most
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
@@ -37,6 +37,8 @@ from boxray.weights import ModelCard, Provenance, load_card
 
 WEIGHTS = "hybrid.safetensors"
 TRAINED = "lungs.json"
+TRAINED_FINDINGS = "findings.json"
+"""Only after joint training: what the findings were learned from."""
 
 
 def train_lungs(
@@ -54,7 +56,7 @@ def train_lungs(
     after every batch.
 
     Raises:
-        DataError: If no image of the training part has the box of a lung.
+        DataError: If fewer than two images of the training part have the box of a lung, or masks.
         ModelError: If the classifier is not what its card says, or a loss is not finite.
         RecipeError: If there is nothing to resume.
     """
@@ -66,11 +68,13 @@ def train_lungs(
     how = its_recipe(card, recipe)
     part = manifest.part(Split.TRAIN)
     examples = lung_examples(part, how.side_px, how.clahe, recipe.masks)
+    if len(examples) < 2:
+        raise DataError("lungs are known in one training image only, and a batch needs two")
     classifier = untrained(card, how)
     classifier.load_state_dict(read_tensors(tensors))
     hybrid = build_hybrid(classifier, recipe.width, how.side_px).to(recipe.device)
     hybrid.to(memory_format=torch.channels_last)
-    taught = None if recipe.findings is None else _findings(recipe.findings, card, how, run.folder / SQUARES)
+    taught = None if recipe.findings is None else _findings(recipe.findings, card, how, run)
     for number in range(load_last_epoch(hybrid, run.folder) + 1, recipe.epochs + 1):
         _one_epoch(hybrid, number, examples, taught, recipe, how, kept_in(run.folder, tell))
         save_epoch(hybrid, run.folder, number)
@@ -98,23 +102,27 @@ def untrained(card: ModelCard, how: ClassificationRecipe) -> PooledClassifier:
     return build_classifier(card.architecture, len(card.space), shades=how.shades)
 
 
-def _findings(folder: Path, card: ModelCard, how: ClassificationRecipe, squares: Path) -> Taught:
+def _findings(folder: Path, card: ModelCard, how: ClassificationRecipe, run: Run) -> Taught:
     manifest = Manifest.load(folder)
     card.space.require_same(manifest.label_space)
     part = draw_at_most(manifest.part(Split.TRAIN), how.at_most, how.seed)
     targets, weights = targets_and_weights(part, how.assumption_weight, unknown_is_absent=not how.partial_labels)
-    return Taught(prepare(part, how, squares), targets, weights)
+    trained = describe_training(part, targets, weights, manifest.fingerprint)
+    run.write_json(TRAINED_FINDINGS, Provenance.of_run(trained, trained["positives"], how).model_dump(mode="json"))
+    return Taught(prepare(part, how, run.folder / SQUARES), targets, weights, loss_of(part.label_space))
 
 
 def _let_learn(hybrid: Hybrid, recipe: LungRecipe, how: ClassificationRecipe) -> list[dict[str, object]]:
     """Switch every part to learning or not, and give the parameters that learn, each with its rate."""
     hybrid.eval().requires_grad_(requires_grad=False)  # what is frozen keeps its batch statistics, too
-    learning = [hybrid.classifier.head, *list(hybrid.classifier.features.children())[how.frozen_blocks :]]
+    learning = [hybrid.classifier.head, *hybrid.classifier.blocks[how.frozen_blocks :]]
     parts = [(hybrid.decoder, recipe.lr), *((block, recipe.backbone_lr) for block in learning if recipe.joint)]
     groups: list[dict[str, object]] = []
     for part, rate in parts:
         part.train().requires_grad_(requires_grad=True)
         groups.append({"params": list(part.parameters()), "lr": rate})
+    if how.keep_statistics:
+        hybrid.classifier.keep_statistics()
     return groups
 
 
@@ -201,7 +209,7 @@ def _findings_loss(
         squares = np.stack([draw_change(own, how).apply(taught.squares[index]) for index in chosen])
         logits = hybrid.classifier(_pixels(squares, recipe))
         targets, weights = (torch.from_numpy(of[chosen]).to(recipe.device) for of in (taught.targets, taught.weights))
-        yield masked_loss(logits, targets, weights, balance)
+        yield taught.loss(logits, targets, weights, balance)
 
 
 def _batches(rng: Generator, n_images: int, size: int) -> Iterator[IntArray]:
