@@ -98,7 +98,8 @@ def download(
 ) -> None:
     """Fetch weights to start from: torchvision's, for recipes with start=FILE shades=imagenet; or torchxrayvision's.
 
-    Those of torchxrayvision were trained on chest radiographs (CheXNet's kind); start=FILE alone takes them.
+    Inception-v3 takes torchvision's by start=FILE alone. So does DenseNet121 those of torchxrayvision, which were
+    trained on chest radiographs (CheXNet's kind).
     """
     if xrv is not None:
         print(_fetch_xrv(architecture, xrv, out / f"{xrv}.safetensors", trust=trust))
