@@ -45,7 +45,7 @@ def open_classifier(weights: Path) -> CamClassifier:
 
         return CamClassifier(card, LayerSession(network.classifier, layer), card.space)
     if card.lungs is not None:
-        from boxray.classification.lungs.decoder import OUTPUTS, with_lungs
+        from boxray.classification.lung_decoder import OUTPUTS, with_lungs
 
         _, decoder = load_card(weights, check=LUNG_TENSORS)
         whole = with_lungs(network.classifier, read_tensors(decoder), card.lungs.recipe["width"], card.side_px)

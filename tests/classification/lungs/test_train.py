@@ -25,9 +25,9 @@ torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 from boxray.classification.backbones import WithMaps, build_classifier  # noqa: E402
 from boxray.classification.change import Change  # noqa: E402
 from boxray.classification.classify import CamClassifier  # noqa: E402
+from boxray.classification.lung_decoder import WithLungs, at_levels, build_hybrid, find_levels  # noqa: E402
 from boxray.classification.lungs import release as releasing  # noqa: E402
 from boxray.classification.lungs import train as training  # noqa: E402
-from boxray.classification.lungs.decoder import WithLungs, at_levels, build_hybrid, find_levels  # noqa: E402
 from boxray.classification.lungs.evaluate import MaskScore, dice_and_iou, evaluate_lungs, evaluate_masks  # noqa: E402
 from boxray.classification.lungs.recipe import LungRecipe  # noqa: E402
 from boxray.classification.lungs.release import release_lungs  # noqa: E402

@@ -11,7 +11,7 @@ from typing import Final
 from boxray.classification.calibrate import calibrate
 from boxray.classification.classify import CamClassifier
 from boxray.classification.load import LUNG_TENSORS
-from boxray.classification.lungs.decoder import OUTPUTS, Hybrid, WithLungs, build_hybrid
+from boxray.classification.lung_decoder import OUTPUTS, Hybrid, WithLungs, build_hybrid
 from boxray.classification.lungs.evaluate import evaluate_lungs, evaluate_masks
 from boxray.classification.lungs.recipe import LungRecipe
 from boxray.classification.lungs.train import TRAINED, TRAINED_FINDINGS, WEIGHTS, its_recipe, untrained

@@ -17,7 +17,7 @@ from boxray.classification.backbones import PooledClassifier, build_classifier
 from boxray.classification.change import draw_change
 from boxray.classification.checkpoints import load_last_epoch, save_epoch
 from boxray.classification.loss import positive_balance
-from boxray.classification.lungs.decoder import Hybrid, build_hybrid
+from boxray.classification.lung_decoder import Hybrid, build_hybrid
 from boxray.classification.lungs.loss import Extent, likeness_loss, mask_loss, outside_loss, projection_loss
 from boxray.classification.lungs.recipe import LungRecipe
 from boxray.classification.lungs.teaching import CHANNELS, LungExample, lung_examples
