@@ -67,6 +67,7 @@ class Asked:
     weights: Path | None
     architecture: str | None
     side: int | None
+    device: str
     engines: tuple[str, ...]
 
 
@@ -74,12 +75,17 @@ def asked() -> Asked:
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--data", type=Path, default=Path("data/built/real"), help="a built set, if there is one")
     parse.add_argument("--images", type=int, default=100, help="read per engine")
-    parse.add_argument("--grow", type=int, default=1000, help="images of the memory's second look; 0 skips it")
+    parse.add_argument(
+        "--grow", type=int, default=10_000, help="images of the second look at memory and speed; 0 skips it"
+    )
     parse.add_argument("--train-images", type=int, default=100, help="of an epoch; 0 skips the training")
     parse.add_argument("--train-side", type=int, default=320, help="pixels of the training's square")
     parse.add_argument("--weights", type=Path, help="a card; default: that of the released detector")
     parse.add_argument("--architecture", help="such as yolov8m: random weights instead of released ones")
     parse.add_argument("--side", type=int, help="pixels of the square, if it is not to be the card's")
+    parse.add_argument(
+        "--device", default="cpu", help="of stock's reading and of both trainings: cpu, or a GPU's number"
+    )
     parse.add_argument("--engines", nargs="+", default=ENGINES, choices=ENGINES)
     options = parse.parse_args()
     return Asked(**{**vars(options), "engines": tuple(options.engines)})
@@ -181,11 +187,11 @@ def reading(options: Asked, weights: Path, files: list[Path], state: Path) -> No
     table.title = f"{card.name}, {card.side_px} px, {n} images of {len(files)} pictures"
 
     stock = stock_yolo(weights)
-    settings: dict[str, Any] = {"imgsz": card.side_px, "conf": 0.05, "device": "cpu", "verbose": False}
+    settings: dict[str, Any] = {"imgsz": card.side_px, "conf": 0.05, "device": options.device, "verbose": False}
     by_pixels = per_second(n, (stock.predict(p, **settings) for p in track(islice(cycle(colour), n), "ultralytics", n)))
     named = [str(file) for file in islice(cycle(files), n)]
     by_file = per_second(n, (stock.predict(f, **settings) for f in track(named, "ultralytics, files", n)))
-    table.add_row("ultralytics predict, torch", f"{by_pixels:.1f}", "1", f"{by_file:.1f}", "1")
+    table.add_row(f"ultralytics predict, torch, {_place(options)}", f"{by_pixels:.1f}", "1", f"{by_file:.1f}", "1")
     del stock
     for engine in options.engines:
         try:
@@ -317,15 +323,16 @@ def limit_of(engine: str, limits: dict[str, float]) -> float | None:
 
 
 def memory(options: Asked, weights: Path, files: list[Path]) -> None:
-    few = max(1, min(100, options.grow // 10))
+    few = max(2, min(100, options.grow // 10))
     script = Path(__file__).with_name("memory_of_reading.py")
     command = [sys.executable, script, weights, few, options.grow, *files]
-    with EVERYBODY.status(f"memory of reading {options.grow} images"):
+    with EVERYBODY.status(f"reading {options.grow} images"):
         said = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True).stdout
-    first, last, most = json.loads(said)
+    first, last, most, fast, still = json.loads(said)
     EVERYBODY.print(
         f"Memory of reading files with openvino: {first:.0f} MiB after {few}, {last:.0f} MiB after {options.grow} "
-        f"images ({last - first:+.0f}); at the most {most:.0f} MiB, the decoding children not counted.\n"
+        f"images ({last - first:+.0f}); at the most {most:.0f} MiB, the decoding children not counted. "
+        f"{fast:.1f} images/s over the first {few}, {still:.1f} over the last.\n"
     )
 
 
@@ -376,7 +383,7 @@ def training(options: Asked, weights: Path, folder: Path) -> None:
         stage = {"side_px": options.train_side, "epochs": EPOCHS, "lr": 0.00083, "lr_final": 0.01}
         strong = {"mosaic": 1.0, "brightness": 0.4, "degrees": 0.0, "translate": 0.1, "scale": 0.5}
         content = {"architecture": architecture, "data": folder, "stages": (stage,), "batch": batch}
-        content |= {"augment": strong, "partial_labels": False, "precision": precision}
+        content |= {"augment": strong, "partial_labels": False, "precision": precision, "device": options.device}
         train(DetectionRecipe.model_validate(content), "bench", runs=folder / "runs")
 
     def stock() -> None:
@@ -386,23 +393,33 @@ def training(options: Asked, weights: Path, folder: Path) -> None:
             close_mosaic=0,  # as in all but the last ten epochs of a training
             imgsz=options.train_side,
             batch=batch,
-            device="cpu",
+            device=options.device,
             val=False,
             plots=False,
             verbose=False,
             project=str(folder / "stock"),
         )
 
-    title = f"training {architecture}, {n} images of {options.train_side} px, batch {batch}, CPU"
+    title = f"training {architecture}, {n} images of {options.train_side} px, batch {batch}, {_place(options)}"
     table = Table("", "images/s", "times", "loss, epoch by epoch", title=title, min_width=len(title))
     with EVERYBODY.status("training, stock"):
         theirs, their_losses = training_speed(stock)
     table.add_row("ultralytics", f"{theirs:.1f}", "1", _said(their_losses))
-    for precision in ("float32", *(["bfloat16"] if "BF16" in cpu_precisions() else [])):
+    in_bfloat16 = options.device == "cpu" and "BF16" in cpu_precisions()  # on a GPU both take what AMP takes
+    for precision in ("float32", *(["bfloat16"] if in_bfloat16 else [])):
         with EVERYBODY.status(f"training, boxray, {precision}"):
             own, own_losses = training_speed(partial(ours, precision))
-        table.add_row(f"boxray, {precision}", f"{own:.1f}", f"{own / theirs:.2f}", _said(own_losses))
+        table.add_row(
+            f"boxray, {precision if options.device == 'cpu' else 'AMP'}",
+            f"{own:.1f}",
+            f"{own / theirs:.2f}",
+            _said(own_losses),
+        )
     EVERYBODY.print(table)
+
+
+def _place(options: Asked) -> str:
+    return "CPU" if options.device == "cpu" else f"GPU {options.device}"
 
 
 def _said(losses: Iterable[float]) -> str:
