@@ -10,6 +10,7 @@ import yaml
 
 torch = pytest.importorskip("torch", reason="running tensors needs the extra [train]")
 
+from boxray.classification import load as loading  # noqa: E402
 from boxray.classification.backbones import build_classifier  # noqa: E402
 from boxray.classification.layers import layer_maps  # noqa: E402
 from boxray.classification.load import open_classifier, trained_network  # noqa: E402
@@ -81,6 +82,16 @@ def test_released_weights_answer_alike_by_card_graph_and_tensors() -> None:
     assert said[0] == pytest.approx(said[1])
     assert said[0] == pytest.approx(said[2], abs=1e-4)  # in float32, on a CPU with bfloat16 too
     assert graph.identity == tensors.identity
+
+
+def test_a_released_graph_is_judged_in_float32_on_every_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(loading.CamClassifier, "load", lambda *choice, many: asked.append((*choice, many)))
+    card = released_card("classification")
+
+    open_classifier(card)
+
+    assert asked == [(card, "openvino-f32", True)]
 
 
 def test_a_folder_that_is_none_of_a_run_and_a_run_that_is_not_finished_are_refused(run: Path, tmp_path: Path) -> None:

@@ -31,8 +31,14 @@ def test_without_padding_it_is_what_opencv_gives(rad):
     assert np.array_equal(np.round(clahe(rad) * 255), reference)
 
 
-def test_it_raises_local_contrast(rad):
-    assert clahe(rad).std() > rad.pixels.std()
+def test_it_stays_in_range_and_raises_local_contrast(rad):
+    equalised = clahe(rad)
+
+    assert equalised.dtype == np.float32
+    assert equalised.shape == rad.pixels.shape
+    assert equalised.min() >= 0
+    assert equalised.max() <= 1
+    assert equalised.std() > rad.pixels.std()
 
 
 def test_a_higher_clip_limit_gives_more_contrast(rad):
