@@ -29,3 +29,25 @@ def die_in_one(folder: Path, tell: Tell) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(60)
     write_rank(folder, tell)
+
+
+def hold_one_network(folder: Path, tell: Tell) -> None:
+    _hold(seed=0)
+    tell("one")
+
+
+def hold_a_network_each(folder: Path, tell: Tell) -> None:
+    _hold(seed=int(os.environ["RANK"]))
+    tell("one")
+
+
+def _hold(seed: int) -> None:
+    import torch
+    from torch import distributed
+
+    from boxray.detection.ultralytics_engine import require_one_network
+
+    distributed.init_process_group("gloo")
+    torch.manual_seed(seed)
+    require_one_network(torch.nn.Linear(3, 2))
+    distributed.destroy_process_group()

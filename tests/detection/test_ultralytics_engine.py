@@ -14,6 +14,8 @@ pytest.importorskip("ultralytics", reason="training needs the extra [train]")
 
 from boxray.core.errors import ModelError, ResourceError  # noqa: E402
 from boxray.detection import ultralytics_engine as engine  # noqa: E402
+from boxray.detection.processes import run_together  # noqa: E402
+from ranks import hold_a_network_each, hold_one_network  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -251,3 +253,12 @@ assert not settings["sync"], "reports usage"
 
     assert done.returncode == 0, done.stderr
     assert list(home.iterdir()) == []
+
+
+def test_processes_that_learned_each_for_itself_are_found_out(tmp_path: Path) -> None:
+    told: list[str] = []
+    run_together(2, hold_one_network, (tmp_path,), told.append)
+    assert told == ["one", "one"]
+
+    with pytest.raises(ModelError, match="gradients were not exchanged"):
+        run_together(2, hold_a_network_each, (tmp_path,), told.append)

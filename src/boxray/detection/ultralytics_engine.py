@@ -163,6 +163,26 @@ def _require_finite(trainer: Any, otherwise: str, tensors: Iterable[torch.Tensor
     )
 
 
+def require_one_network(network: torch.nn.Module) -> None:
+    """That all processes of this training hold the same parameters, as they must if they learned from each other.
+
+    Raises:
+        ModelError: In each of them, if they do not: each learned from its own share of the films alone.
+    """
+    import torch
+    from torch import distributed
+
+    parameters = list(network.parameters())
+    ours = torch.stack([of.detach().double().norm() for of in parameters])
+    everybodys = [torch.empty_like(ours) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(everybodys, ours)
+    if any(not torch.equal(ours, theirs) for theirs in everybodys):
+        raise ModelError(
+            "the processes of this training hold different weights: gradients were not exchanged between them; "
+            "train in one process (processes=1, or one device)"
+        )
+
+
 def _teller(recipe: DetectionRecipe, number: int, tell: Tell) -> Callable[[Any], None]:
     """A callback of ultralytics' that counts the batches of each epoch of stage `number`, and tells."""
     earlier = sum(stage.epochs for stage in recipe.stages[:number])
@@ -382,6 +402,7 @@ def _trainer_class(
                 self._setup_ddp()
             super()._do_train()
             if distributed.is_initialized():
+                require_one_network(self.model)
                 distributed.destroy_process_group()
 
         def preprocess_batch(self, batch: Any) -> Any:
