@@ -154,6 +154,31 @@ def test_each_picture_is_changed_and_equalized_as_the_recipe_says(
     assert not as_they_are & brighter
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_convolutions_compute_in_what_the_recipe_says_and_weights_stay_float32(
+    precision: str, tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convolved: set[torch.dtype] = set()
+    lost: set[torch.dtype] = set()
+
+    def watched(*asked: Any, **also: Any) -> Any:
+        classifier = build_classifier(*asked, **also)
+        classifier.features.register_forward_hook(lambda _module, _seen, given: convolved.add(given.dtype))
+        return classifier
+
+    monkeypatch.setattr(training, "build_classifier", watched)
+    monkeypatch.setattr(training, "masked_loss", lambda logits, *of: lost.add(logits.dtype) or masked_loss(logits, *of))
+
+    run = train(tiny_recipe(tiny.folder, precision=precision), "tiny", runs=tmp_path)
+
+    assert convolved == {getattr(torch, precision)}
+    assert lost == {torch.float32}
+    assert {value.dtype for value in read_tensors(run.folder / "classifier.safetensors").values()} == {
+        torch.float32,
+        torch.int64,
+    }
+
+
 def test_findings_side_by_side_and_classes_that_exclude_each_other_learn_by_their_own_loss() -> None:
     assert training.loss_of(TWO) is masked_loss
     assert training.loss_of(replace(TWO, exclusive=True)) is exclusive_loss

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from boxray.runs.recipe import Clahe, FilePath, StrictModel
+from boxray.runs.recipe import Clahe, FilePath, Precision, StrictModel
 
 Architecture = Literal["mobilenet_v2", "vgg16", "inception_v3", "resnet50", "densenet121"]
 
@@ -65,6 +65,9 @@ class ClassificationRecipe(StrictModel):
     batch: int = Field(default=16, ge=1)
     seed: int = 0
     device: str = "cpu"
+    precision: Precision = "float32"
+    """Of the convolutions; the loss and the weights are float32. On a CPU bfloat16 is faster only where that has units
+    for it (AVX512-BF16, AMX)."""
     partial_labels: bool = True
     """off: what is unknown counts as absent, as where findings are learned from a table of ones and zeros."""
     assumption_weight: float = Field(default=0.5, ge=0, le=1)

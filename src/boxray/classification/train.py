@@ -219,7 +219,8 @@ def _one_epoch(
         squares = np.stack([draw_change(rng, recipe).apply(taught.squares[index]) for index in chosen])
         pixels = torch.from_numpy(network_input(squares)).to(recipe.device)  # (B, 3, S, S)
         pixels = pixels.contiguous(memory_format=torch.channels_last)  # on a CPU half as fast again
-        logits = classifier(pixels)  # (B, F)
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            logits = classifier(pixels).float()  # (B, F)
         targets, weights = (torch.from_numpy(of[chosen]).to(recipe.device) for of in (taught.targets, taught.weights))
         loss = taught.loss(logits, targets, weights, balance)
         if not math.isfinite(loss.item()):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from boxray.runs.recipe import AS_LIST, Clahe, FilePath, StrictModel
+from boxray.runs.recipe import AS_LIST, Clahe, FilePath, Precision, StrictModel
 
 Architecture = Literal[
     "yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x",
@@ -76,7 +76,7 @@ class DetectionRecipe(StrictModel):
     """``cpu``, or the numbers of GPUs such as ``0`` or ``0,1``; each has a process of its own."""
     processes: int = Field(default=1, ge=1)
     """Of a CPU: how many share a batch (gloo). One is faster on one machine; more are there to be tested."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """Of the network on a CPU. bfloat16 is faster only where the CPU has units for it (AVX512-BF16, AMX)."""
     frozen_layers: int = Field(default=0, ge=0)
     """The first layers that keep the start weights: on a CPU their backward pass costs a third of the whole."""

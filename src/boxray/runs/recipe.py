@@ -8,7 +8,7 @@ import reprlib
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
@@ -31,6 +31,9 @@ AS_LIST: Final = Strict(strict=False)
 
 FilePath = Annotated[Path, Strict(strict=False)]
 """A path that is written as text."""
+
+Precision = Literal["float32", "bfloat16"]
+"""What a network computes in while it learns."""
 
 
 class Clahe(StrictModel):
