@@ -17,6 +17,7 @@ from boxray.core.bench import bench_folder
 from boxray.core.calibration import Scale
 from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
+from boxray.core.frames import Cells
 from boxray.core.reading import ModelIdentity
 from boxray.runs.recipe import Clahe, StrictModel
 from boxray.runs.run import write_atomically
@@ -116,6 +117,9 @@ class ModelCard(_Strict):
     """By file name."""
     quantized: Quantized | None = None
     """Only of an int8 graph."""
+    map_cells: Cells | None = None
+    """Classifier only: where on its square the cells of its maps look. None, as on cards that do not say: each at the
+    middle of its own tile."""
     lungs: Provenance | None = None
     """What the lung fields that the same graph draws were learned from, boxes of each lung under `positives`; None: it
     draws none."""

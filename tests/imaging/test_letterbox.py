@@ -1,12 +1,13 @@
 """Into the square of a model and back out of it, in ultralytics' very pixels."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from boxray.core.boxes import as_xyxy
-from boxray.core.frames import Letterbox
+from boxray.core.frames import Cells, Letterbox
 from boxray.imaging.letterbox import PAD_SHADE, from_letterbox, letterbox_pixels
 
 SIZES_WH = [(640, 640), (1024, 1024), (300, 500), (501, 333), (1841, 1955), (256, 256), (777, 259)]
@@ -79,20 +80,32 @@ def test_a_constant_map_stays_constant_on_the_way_back(size_wh):
     assert np.allclose(back, 0.7)
 
 
-@given(width=st.integers(100, 700), height=st.integers(100, 700))
-def test_a_ramp_comes_back_as_the_same_ramp(width, height):
-    """A map that holds each cell's own x in pixels of the square must read, at each pixel, that pixel's x."""
+@given(
+    width=st.integers(100, 700),
+    height=st.integers(100, 700),
+    cells=st.sampled_from([None, Cells(0.5, 16), Cells(14.5, 15)]),
+)
+def test_a_ramp_comes_back_as_the_same_ramp(width, height, cells):
+    """A map that holds the x at which each cell looks must read, at each pixel of the square, that pixel's x."""
     side_px, n_cells = 320, 20
-    cell_px = side_px / n_cells
-    x_of_cell = np.tile((np.arange(n_cells) + 0.5) * cell_px, (n_cells, 1))
+    first_px, step_px = cells or (side_px / n_cells / 2, side_px / n_cells)
+    x_of_cell = np.tile(first_px + np.arange(n_cells) * step_px, (n_cells, 1))
     letterbox = Letterbox.fit((width, height), side_px)
 
-    back = from_letterbox(x_of_cell, letterbox, (width, height))
+    back = from_letterbox(x_of_cell, letterbox, (width, height), cells)
 
     x_of_pixel = (np.arange(width) + 0.5) * letterbox.to_square.scale_x + letterbox.left
-    inner = (x_of_pixel > cell_px / 2 + 1) & (x_of_pixel < side_px - cell_px / 2 - 1)
+    inner = (x_of_pixel > x_of_cell.min() + 1) & (x_of_pixel < x_of_cell.max() - 1)
     inner[:3] = inner[-3:] = False  # the last resize repeats its edge pixels
     assert np.abs(back[:, inner] - x_of_pixel[inner]).max() < 0.75
+
+
+def test_where_cells_tile_the_square_a_map_is_spread_as_opencv_resizes():
+    values = np.random.default_rng(5).random((7, 9)).astype(np.float32)
+
+    back = from_letterbox(values, Letterbox.fit((224, 224), 224), (224, 224))
+
+    np.testing.assert_allclose(back, cv2.resize(values, (224, 224), interpolation=cv2.INTER_LINEAR), atol=1e-6)
 
 
 def test_a_map_out_of_the_padding_does_not_come_back():

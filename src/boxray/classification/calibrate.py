@@ -8,7 +8,7 @@ from boxray.classification.classify import CamClassifier
 from boxray.classification.targets import targets_and_weights
 from boxray.core.ahead import in_order
 from boxray.core.arrays import BoolArray, FloatArray
-from boxray.core.calibration import fit_scale, fit_temperature
+from boxray.core.calibration import cut_down, fit_scale, fit_temperature
 from boxray.data.manifest import Manifest
 from boxray.weights import OperatingPoint
 
@@ -78,7 +78,7 @@ def _point(scores: FloatArray, there: BoolArray) -> OperatingPoint:
     seen = f"{int(there.sum())} positives and {int((~there).sum())} negatives of the validation part"
     if not _enough(there):
         return OperatingPoint(threshold=0.5, chosen=f"not chosen: {seen} are too few")
-    return OperatingPoint(threshold=round(youden_threshold(scores, there), 4), chosen=f"Youden's index on {seen}")
+    return OperatingPoint(threshold=cut_down(youden_threshold(scores, there)), chosen=f"Youden's index on {seen}")
 
 
 def _enough(there: BoolArray) -> bool:

@@ -24,7 +24,7 @@ from boxray.core.ahead import in_order
 from boxray.core.arrays import ByteArray, FloatArray
 from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
-from boxray.core.frames import Letterbox
+from boxray.core.frames import Cells, Letterbox
 from boxray.core.protocols import Classified, Explained
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import ModelIdentity, SaliencyMap
@@ -91,7 +91,8 @@ class CamClassifier:
         lungs = None
         if LUNGS in asked:
             lungs = lung_field(outputs[LUNGS][0], letterbox, rad.size_wh, self.card.lungs_from)
-        return Classified(self._scores(outputs["logits"][0]), self._in_frame(outputs["maps"][0], letterbox, rad), lungs)
+        maps = self._in_frame(outputs["maps"][0], letterbox, rad, self.card.map_cells)
+        return Classified(self._scores(outputs["logits"][0]), maps, lungs)
 
     def explain(self, rad: Radiograph, methods: Sequence[str]) -> Explained:
         """Scores, and raw maps by each method in the radiograph's frame, for every finding it was trained for.
@@ -112,10 +113,10 @@ class CamClassifier:
         maps = {}
         for method in methods:
             if method == OCCLUSION:
-                coarse = self._occlusion(square, letterbox, outputs["logits"][0])
+                coarse, cells = self._occlusion(square, letterbox, outputs["logits"][0]), None
             else:
-                coarse = _coarse_maps(method, outputs)
-            maps[method] = self._in_frame(coarse, letterbox, rad)
+                coarse, cells = _coarse_maps(method, outputs), self.card.map_cells
+            maps[method] = self._in_frame(coarse, letterbox, rad, cells)
         return Explained(self._scores(outputs["logits"][0]), maps)
 
     def score(self, rad: Radiograph) -> dict[str, float]:
@@ -144,11 +145,12 @@ class CamClassifier:
         probabilities = self.probabilities(logits)
         return {finding: float(probabilities[self.label_space.index(finding)]) for finding in self.assessed}
 
-    def _in_frame(self, coarse: FloatArray, letterbox: Letterbox, rad: Radiograph) -> tuple[SaliencyMap, ...]:
-        return tuple(
-            SaliencyMap(finding, from_letterbox(coarse[self.label_space.index(finding)], letterbox, rad.size_wh))
-            for finding in self.assessed
-        )
+    def _in_frame(
+        self, coarse: FloatArray, letterbox: Letterbox, rad: Radiograph, cells: Cells | None
+    ) -> tuple[SaliencyMap, ...]:
+        of_each = [coarse[self.label_space.index(finding)] for finding in self.assessed]
+        in_frame = [from_letterbox(values, letterbox, rad.size_wh, cells) for values in of_each]
+        return tuple(SaliencyMap(finding, values) for finding, values in zip(self.assessed, in_frame, strict=True))
 
     def _occlusion(self, square: ByteArray, letterbox: Letterbox, logits: FloatArray) -> FloatArray:
         """Shape ``(F, S, S)``. A pass takes one picture; as many go on at once as the session has lanes."""

@@ -40,6 +40,11 @@ def open_classifier(weights: Path) -> CamClassifier:
         return CamClassifier.load(weights, JUDGING, many=True)
     card, network = trained_network(weights)
     layer = card.trained_on.recipe.get("cam_layer")
+    if weights.is_dir():
+        from boxray.classification.cells import cells_of
+        from boxray.classification.layers import LAST_FEATURES
+
+        card = card.model_copy(update={"map_cells": cells_of(network.classifier, layer or LAST_FEATURES)})
     if layer is not None:
         from boxray.classification.layers import LayerSession
 

@@ -11,7 +11,9 @@ from torch import nn
 
 from boxray.classification.backbones import GraphOutputs, WithMaps, build_classifier
 from boxray.classification.calibrate import calibrate
+from boxray.classification.cells import cells_of
 from boxray.classification.classify import CamClassifier
+from boxray.classification.layers import LAST_FEATURES
 from boxray.classification.load import WEIGHTS, card_of, read_run
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
@@ -43,6 +45,7 @@ def release(run: Path, name: str, version: str, out: Path) -> Path:
     network.load_state_dict(read_tensors(out / f"{name}.safetensors"))
     with_maps = WithMaps(network).eval()
     write_graph(with_maps, recipe.side_px, GraphOutputs._fields, out / f"{name}.onnx")
+    card = card.model_copy(update={"map_cells": cells_of(network, LAST_FEATURES)})
     classifier = CamClassifier.load(save_card(card, out), JUDGING)
     require_parity(classifier, with_maps, GraphOutputs._fields)
     calibration, points = calibrate(classifier, Manifest.load(recipe.data).part(Split.VAL))

@@ -129,6 +129,19 @@ def _fetch_xrv(architecture: str, weights: str, out: Path, *, trust: bool) -> Pa
 
 
 @app.command()
+def calibrate(
+    weights: Annotated[Path, typer.Argument(help="Released .onnx, card beside it.")],
+    data: DataFolder,
+) -> None:
+    """Make calibration, operating points and the place of the maps anew, and rewrite the card."""
+    try:
+        from boxray.classification.recalibrate import recalibrate
+    except ImportError as error:
+        raise MissingExtra("calibrating a classifier", "train") from error
+    print(recalibrate(weights, Manifest.load(data)))
+
+
+@app.command()
 def release(
     run: RunFolder,
     name: WeightsName,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import floor, isfinite, log10
 
 import numpy as np
 
@@ -44,6 +44,14 @@ class Scale:
         if self == Scale():
             return probability
         return float(sigmoid((logit(np.array(probability)) - self.offset) / self.slope))
+
+
+def cut_down(score: float) -> float:
+    """To six digits and never upwards, for a threshold: what stands on it is reported."""
+    if score <= 0:
+        return score
+    digits = 5 - floor(log10(score))
+    return floor(score * 10.0**digits) / 10.0**digits
 
 
 def sigmoid(logits: FloatArray) -> FloatArray:

@@ -8,6 +8,7 @@ of the very map that led there, never a second formula.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -89,3 +90,12 @@ class Letterbox:
         # Scales are those of the rounded size, so that the image's edges land on whole pixels.
         to_square = ScaleShift(inner[0] / width, inner[1] / height, left, top)
         return cls(side_px, inner, left, top, to_square)
+
+
+class Cells(NamedTuple):
+    """Where the cells of a coarse map look on the square that they were made of, along either axis; pixels of it."""
+
+    first_px: float
+    """Middle of what cell 0 looks at."""
+    step_px: float
+    """From one cell to the next."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import floor, log10
 
 import numpy as np
 
-from boxray.core.calibration import Scale, fit_scale, logit
+from boxray.core.calibration import Scale, cut_down, fit_scale, logit
 from boxray.core.metrics import Matches, best_f1_threshold
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
@@ -90,20 +89,14 @@ def operating_point(matches: Matches, scale: Scale) -> OperatingPoint:
     if lacking is not None:
         return OperatingPoint(threshold=FALLBACK_THRESHOLD, chosen=f"not chosen: {lacking}")
     best = best_f1_threshold(matches)
-    floored = round(max(best, LOWEST_THRESHOLD), 3)
+    floored = cut_down(max(best, LOWEST_THRESHOLD))
     said = f"best F1 at IoU 0.5 on {int(matches.n_boxes.sum())} boxes of the validation part"
     where = f"where the network itself scores {floored:g}"
     below = f"{where}, the floor: {said} lies below, at {best:.2g}"
     return OperatingPoint(
-        threshold=floored if scale == Scale() else _cut(float(scale.of_scores(np.array(floored)))),
+        threshold=floored if scale == Scale() else cut_down(float(scale.of_scores(np.array(floored)))),
         chosen=f"{said}, {where}" if best >= LOWEST_THRESHOLD else below,
     )
-
-
-def _cut(probability: float) -> float:
-    """To six digits and never upwards: a box that stands on the threshold is reported."""
-    digits = 5 - floor(log10(probability))
-    return floor(probability * 10.0**digits) / 10.0**digits
 
 
 def _lacking(matches: Matches) -> str | None:

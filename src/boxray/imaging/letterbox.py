@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxray.core.arrays import FloatArray
-from boxray.core.frames import Letterbox, Size
+from boxray.core.frames import Cells, Letterbox, Size
 
 PAD_SHADE: Final = 114
 """Of 255: the grey round the picture. ultralytics' choice, and so what its weights have seen."""
@@ -51,17 +51,18 @@ def letterbox_pixels(pixels: NDArray[Any], letterbox: Letterbox) -> NDArray[Any]
     return square
 
 
-def from_letterbox(values: FloatArray, letterbox: Letterbox, size_wh: Size) -> FloatArray:
-    """Bring a coarse map that covers the square back to the radiograph's frame.
+def from_letterbox(values: FloatArray, letterbox: Letterbox, size_wh: Size, cells: Cells | None = None) -> FloatArray:
+    """Bring a coarse map of the square back to the radiograph's frame.
 
-    The map is first resized to the square's own pixels, then the padding is cut off, then what is left
+    The map is first spread over the square's own pixels, then the padding is cut off, then what is left
     is resized to the radiograph: cutting first would shift it by a part of a coarse cell. Both times
-    bilinear between the cells' *centres* (``align_corners=False``).
+    bilinear, and level beyond the outermost cells.
 
     Args:
-        values: Shape ``(h, w)``; cell ``[0, 0]`` touches the square's top-left corner.
+        values: Shape ``(h, w)``.
         letterbox: Through which the model's input was made.
         size_wh: Of the radiograph.
+        cells: Where the map's cells look. None: each at the middle of its own tile of the square.
 
     Returns:
         Shape ``(H, W)`` of the radiograph, float32; never outside the range of `values`.
@@ -73,10 +74,19 @@ def from_letterbox(values: FloatArray, letterbox: Letterbox, size_wh: Size) -> F
         raise ValueError(f"values must have shape (h, w), got {values.shape}")
     if tuple(size_wh) != _fitted_wh(letterbox):
         raise ValueError(f"the letterbox was fitted to (W, H) {_fitted_wh(letterbox)}, got {size_wh}")
-    side = (letterbox.side_px, letterbox.side_px)
-    square = cv2.resize(values.astype(np.float32), side, interpolation=cv2.INTER_LINEAR)
+    height, width = values.shape
+    rows, columns = (_shares(n_cells, letterbox.side_px, cells) for n_cells in (height, width))
+    square = rows @ values.astype(np.float32) @ columns.T
     inner = np.ascontiguousarray(square[_inside(letterbox)])
     return np.asarray(cv2.resize(inner, tuple(size_wh), interpolation=cv2.INTER_LINEAR))
+
+
+def _shares(n_cells: int, side_px: int, cells: Cells | None) -> FloatArray:
+    """Shape ``(S, N)``: how much of each cell each pixel of the square has, along one axis."""
+    first_px, step_px = cells or Cells(side_px / n_cells / 2, side_px / n_cells)
+    at = ((np.arange(side_px) + 0.5 - first_px) / step_px).clip(0, n_cells - 1)
+    away = np.abs(at[:, None] - np.arange(n_cells))
+    return np.maximum(0, 1 - away).astype(np.float32)
 
 
 def _inside(letterbox: Letterbox) -> tuple[slice, slice]:
