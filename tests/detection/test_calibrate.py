@@ -10,10 +10,15 @@ from hypothesis import strategies as st
 
 from boxed import films, seeds
 from boxray.core.arrays import FloatArray
+from boxray.core.boxes import Box
 from boxray.core.calibration import Scale, sigmoid
+from boxray.core.findings import Presence
 from boxray.core.metrics import Matches, best_f1_threshold, precision_measure, rank
+from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
+from boxray.data.presence import Rule
 from boxray.data.split import Split
+from boxray.detection import calibrate as calibrating
 from boxray.detection.calibrate import calibrate, calibrated_card, operating_point
 from boxray.detection.detect import YoloDetector
 from boxray.detection.evaluate import detect_all, judge
@@ -148,6 +153,35 @@ def test_a_card_is_calibrated_on_the_validation_part_and_says_so(built: Manifest
     assert 0.75 < bold < 7 / 8  # six of six hit, which is 7/8 by Platt's targets
     assert shy < 0.25
     assert card.thresholds["fluid"] == pytest.approx(bold, rel=1e-3)
+
+
+def test_assumed_absences_of_the_validation_part_have_a_say_in_the_operating_point(
+    built: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """False boxes above all hits, on images whose absence is assumed: who does not count them takes every box."""
+    rule = built.images["rule_fluid"].where(built.presence("fluid") != Presence.ABSENT.value, Rule.ASSUMPTION.value)
+    assumed = replace(built, images=built.images.assign(rule_fluid=rule))
+    presence = assumed.part(Split.VAL).presence("fluid")
+    hit, false = Box(*SQUARE_XYXY), Box(0, 0, 9, 9)
+    weak, strong = Detection("fluid", 0.3, hit), Detection("fluid", 0.6, hit)
+    boxed = [(strong,) if number % 4 < 2 else (weak,) for number in range(len(presence))]
+    silent = (Detection("fluid", 0.4, false),) * 3
+    said = [boxed[number] if there == Presence.BOXED.value else silent for number, there in enumerate(presence)]
+    monkeypatch.setattr(calibrating, "detect_all", lambda *_: said)
+
+    points = {}
+    for name, manifest in (("known", built), ("assumed", assumed)):
+        points[name] = calibrated_card(sees_bright(), manifest).operating_points["fluid"].chosen
+
+    assert points["assumed"] == points["known"]
+    assert "where the network itself scores 0.6" in points["assumed"]
+
+
+def test_a_threshold_is_never_above_the_box_that_it_was_chosen_on() -> None:
+    matches = matches_of([0.339741, 0.339739, 0.2], [True, False, False], n_boxes=6)
+
+    assert operating_point(matches, Scale()).threshold == 0.339741
+    assert operating_point(matches_of([1 / 3, 0.2], [True, False], n_boxes=6), Scale()).threshold <= 1 / 3
 
 
 def test_calibrating_again_says_the_same(built: Manifest) -> None:

@@ -190,6 +190,18 @@ def test_every_figure_of_a_finding_is_measured_on_the_same_images() -> None:
     assert [at.false_per_image.value for at in result.localization] == [0.0] * 7  # asked on boxed images alone
 
 
+def test_each_figure_has_its_own_overlap() -> None:
+    """All boxes are met with an IoU between 0.4 and 0.5: a hit for AP40 and for the readers' F1, for nothing else."""
+    x1, y1, x2, y2 = SQUARE_XYXY
+    nearly = Detection("fluid", 0.9, Box(x1, y1, x1 + 0.45 * (x2 - x1), y2))
+
+    result = judged(a_set_with_every_state(), [(nearly,)] * 6 + [()] * 6)
+
+    assert (result.ap40.value, result.ap50.value, result.ap50_95.value, result.froc_mean.value) == (1.0, 0.0, 0.0, 0.0)
+    assert result.at_threshold is not None
+    assert (result.at_threshold.f1_at_40.value, result.at_threshold.sensitivity.value) == (1.0, 0.0)
+
+
 def test_without_an_operating_point_nothing_is_said_at_a_threshold() -> None:
     result = judged(a_set_with_every_state(), [(HIT,)] * 12, threshold=None)
 

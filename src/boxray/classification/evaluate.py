@@ -223,11 +223,12 @@ class _Measured:
         alone = np.array([measure(np.ones(len(scores)))[:n_means] for measure in measures])
         many = [[enough(known, index, figure) for figure in MEAN_FIGURES] for index in range(n_findings)]
         averaged = ~np.isnan(alone) & np.array(many)
-        there = known.there & known.counted
+        compared = [known.within if figure.endswith("_within") else known.counted for figure in MEAN_FIGURES]
+        there = np.stack([known.there & images for images in compared], axis=2)  # (N, F, M)
 
         def measure(weights: FloatArray) -> FloatArray:
             rows = np.array([one(weights) for one in measures])
-            means = _means(rows[:, :n_means], averaged, weights @ there)
+            means = _means(rows[:, :n_means], averaged, np.tensordot(weights, there, axes=1))
             return np.concatenate([rows.ravel(), *means])
 
         figures = bootstrap_all(measure, known.patients, rounds=rounds)

@@ -28,7 +28,6 @@ from boxray.localization.compare import compare as compare_models
 from boxray.localization.compare.asking import DETECTOR
 from boxray.localization.compare.comparison import method_title
 from boxray.localization.compare.summary import LOCALIZATION, POINTING
-from boxray.localization.compare.words import signed
 from boxray.localization.compare.write import require_room, write_comparison
 from boxray.weights import released_card
 
@@ -110,4 +109,4 @@ def _cells(comparison: Comparison, finding: str, measure: str) -> Sequence[str]:
     name = "Mean" if finding == MEAN else comparison.label_space[finding].display
     figures = [str(comparison.figure(finding, who, measure)) for who in (DETECTOR, method)]
     n_images = summary.loc[summary["finding"] == finding, "n_images"].iloc[0]
-    return name, *figures, signed(comparison.difference(finding, method, measure)), str(n_images)
+    return name, *figures, comparison.difference(finding, method, measure).signed, str(n_images)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE
@@ -43,7 +42,7 @@ def print_comparison(
         if finding == MEAN:
             table.add_section()
         name = "Mean" if finding == MEAN else space[finding].display
-        table.add_row(name, str(ours), str(theirs), _signed(difference), n)
+        table.add_row(name, str(ours), str(theirs), difference.signed, n)
     left, right = (f"{model.name} {model.version}" for model in models)
     table.caption = f"ours: {left}; theirs: {right}"
     table.caption_justify = "left"
@@ -53,9 +52,3 @@ def print_comparison(
 def identity_json(model: ModelIdentity) -> dict[str, str]:
     """Which weights spoke, as plain data."""
     return {"name": model.name, "version": model.version, "sha256": model.sha256}
-
-
-def _signed(difference: Interval) -> str:
-    if math.isnan(difference.value):
-        return "–"
-    return f"{difference.value:+.2f} ({difference.low:+.2f}, {difference.high:+.2f})"

@@ -51,7 +51,8 @@ def cut_down(score: float) -> float:
     if score <= 0:
         return score
     digits = 5 - floor(log10(score))
-    return floor(score * 10.0**digits) / 10.0**digits
+    rounded = round(score, digits)
+    return rounded if rounded <= score else round(rounded - 10.0**-digits, digits)
 
 
 def sigmoid(logits: FloatArray) -> FloatArray:

@@ -86,7 +86,8 @@ def _shares(n_cells: int, side_px: int, cells: Cells | None) -> FloatArray:
     first_px, step_px = cells or Cells(side_px / n_cells / 2, side_px / n_cells)
     at = ((np.arange(side_px) + 0.5 - first_px) / step_px).clip(0, n_cells - 1)
     away = np.abs(at[:, None] - np.arange(n_cells))
-    return np.maximum(0, 1 - away).astype(np.float32)
+    shares: FloatArray = np.maximum(0, 1 - away).astype(np.float32)
+    return shares
 
 
 def _inside(letterbox: Letterbox) -> tuple[slice, slice]:

@@ -7,6 +7,7 @@ import numpy as np
 from boxray.core.arrays import BoolArray
 from boxray.core.boxes import Box
 from boxray.core.reading import Agreement, Case, SaliencyMap
+from boxray.localization.peak import highest_pixel
 
 HALF = 0.5
 """The map's region is where it reaches this share of its maximum."""
@@ -33,15 +34,15 @@ def agree(finding: str, boxes: list[Box], saliency: SaliencyMap, *, map_speaks: 
         return Agreement(finding, case)
     values = saliency.values
     inside = painted(boxes, values.shape)
-    peak = float(values.max())
-    if peak <= 0:
+    highest = highest_pixel(values)
+    if highest is None:
         return Agreement(finding, Case.BOTH, pointing_hit=False, iou=0.0, energy_inside=0.0)
-    region = values >= HALF * peak
+    region = values >= HALF * values.max()
     covered = (region | inside).sum()
     return Agreement(
         finding,
         Case.BOTH,
-        pointing_hit=bool(inside.flat[int(values.argmax())]),
+        pointing_hit=bool(inside[highest]),
         iou=float((region & inside).sum() / covered) if covered else 0.0,
         energy_inside=float(values[inside].sum() / values.sum()),
     )
@@ -65,11 +66,11 @@ def agree_by_boxes(finding: str, boxes: list[Box], saliency: SaliencyMap, *, map
     if not map_speaks:
         return [none, *(Agreement(finding, Case.BOX_ONLY) for _ in boxes)]
     values = saliency.values
-    peak = float(values.max())
-    if peak <= 0:
+    highest = highest_pixel(values)
+    if highest is None:
         return [none, *(Agreement(finding, Case.BOTH, pointing_hit=False, iou=0.0, energy_inside=0.0) for _ in boxes)]
-    region, total = values >= HALF * peak, float(values.sum(dtype=np.float64))
-    n_region, peak_at = int(region.sum()), int(values.argmax())
+    region, total = values >= HALF * values.max(), float(values.sum(dtype=np.float64))
+    n_region = int(region.sum())
     inside = np.zeros(values.shape, dtype=bool)
     energy, n_shared, n_inside = 0.0, 0, 0
     rows = [none]
@@ -84,7 +85,7 @@ def agree_by_boxes(finding: str, boxes: list[Box], saliency: SaliencyMap, *, map
             Agreement(
                 finding,
                 Case.BOTH,
-                pointing_hit=bool(inside.flat[peak_at]),
+                pointing_hit=bool(inside[highest]),
                 iou=n_shared / (n_region + n_inside - n_shared),
                 energy_inside=min(1.0, energy / total),
             )

@@ -121,7 +121,7 @@ def figure(interval: Interval, digits: int = 2) -> str:
     """A figure with its interval as HTML; a dash where there is nothing to measure."""
     if isnan(interval.value):
         return "–"
-    if isnan(interval.low):
+    if not interval.is_wide:
         return f"{interval.value:.{digits}f}"
     brackets = f"({interval.low:.{digits}f}–{interval.high:.{digits}f})"
     return f'{interval.value:.{digits}f} <span class="quiet">{brackets}</span>'
@@ -131,6 +131,8 @@ def difference(interval: Interval, digits: int = 2) -> str:
     """A difference with its sign and interval as HTML; a dash where there is nothing to measure."""
     if isnan(interval.value):
         return "–"
+    if isnan(interval.low):
+        return f"{interval.value:+.{digits}f}"
     brackets = f"({interval.low:+.{digits}f}, {interval.high:+.{digits}f})"
     return f'{interval.value:+.{digits}f} <span class="quiet">{brackets}</span>'
 

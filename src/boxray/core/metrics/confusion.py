@@ -70,7 +70,7 @@ def macro_and_weighted(figures: FloatArray, positives: FloatArray) -> tuple[Floa
 
     Args:
         figures: Shape ``(K, M)``; NaN where a class has no figure: it has no part in that mean.
-        positives: Shape ``(K,)``, as often as they count.
+        positives: Shape ``(K,)``, as often as they count; ``(K, M)`` where each figure counts others.
 
     Returns:
         Shape ``(M,)`` each; NaN where no class has a figure, or, weighted, no positive.
@@ -87,4 +87,4 @@ def macro_and_weighted(figures: FloatArray, positives: FloatArray) -> tuple[Floa
             np.divide((weights * values).sum(axis=0), total, out=np.full(total.shape, np.nan), where=total > 0)
         )
 
-    return mean(np.ones((len(figures), 1))), mean(np.asarray(positives, dtype=np.float64)[:, None])
+    return mean(np.ones((len(figures), 1))), mean(np.asarray(positives, dtype=np.float64).reshape(len(figures), -1))

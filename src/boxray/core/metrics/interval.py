@@ -23,7 +23,23 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        return "–" if np.isnan(self.value) else f"{self.value:.2f} ({self.low:.2f}–{self.high:.2f})"
+        if np.isnan(self.value):
+            return "–"
+        around = f"{self.low:.2f}–{self.high:.2f}" if self.is_wide else "no interval"
+        return f"{self.value:.2f} ({around})"
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the resamples tell how far chance reaches. They do not where none differs, as of 0 hits of 6."""
+        return bool(self.low < self.high)
+
+    @property
+    def signed(self) -> str:
+        """As text of a difference: with its sign."""
+        if np.isnan(self.value):
+            return "–"
+        around = "no interval" if np.isnan(self.low) else f"{self.low:+.2f}, {self.high:+.2f}"
+        return f"{self.value:+.2f} ({around})"
 
     def to_json(self) -> dict[str, float | None]:
         """Plain data, four digits; None where there is nothing to measure."""

@@ -349,7 +349,8 @@ def _alarm_cells(alarm: FalseAlarms | None) -> list[str]:
     share = alarm.share_of_images
     if alarm.n_false == 0:
         return [str(alarm.n_images), "0", f'none <span class="quiet">(up to {alarm.at_most_if_none:.1%})</span>']
-    percent = f'{share.value:.0%} <span class="quiet">({share.low:.0%}–{share.high:.0%})</span>'
+    around = f' <span class="quiet">({share.low:.0%}–{share.high:.0%})</span>' if share.is_wide else ""
+    percent = f"{share.value:.0%}{around}"
     return [str(alarm.n_images), figure(alarm.per_image), percent]
 
 

@@ -96,6 +96,15 @@ class Comparison:
         return {finding: {str(name): int(n) for name, n in counts[finding].items()} for finding in self.findings}
 
     @property
+    def without_operating_point(self) -> dict[str, tuple[str, ...]]:
+        """Name of a model -> compared findings for which it stores no operating point; none lacking, no entry."""
+        lacking = {
+            model.name: tuple(finding for finding in self.findings if finding not in model.thresholds)
+            for model in (self.detector, self.explainer)
+        }
+        return {name: findings for name, findings in lacking.items() if findings}
+
+    @property
     def verdict(self) -> tuple[str, ...]:
         """Whether the detector beats the first method, in pointing and in localization at T(IoU) = 0.3: plain words.
 
@@ -221,14 +230,14 @@ def _said(comparison: Comparison, measure: str) -> str:
     return (
         f"In {name} the detector {verb} {title}: on the mean over {len(comparison.averaged)} findings it {does} in "
         f"{ours.value:.0%} of images, the map in {theirs.value:.0%}; "
-        f"difference {100 * more.value:+.0f} percentage points "
-        f"(95 % interval {100 * more.low:+.0f} to {100 * more.high:+.0f}).{why}{_by_finding(comparison, measure)}"
+        f"difference {100 * more.value:+.0f} percentage points{_percent_interval(more)}."
+        f"{why}{_by_finding(comparison, measure)}"
     )
 
 
 def _said_of_reports(comparison: Comparison) -> tuple[str, ...]:
     """The other side of asking for the one best box at any score."""
-    if not comparison.averaged:
+    if not comparison.averaged or comparison.without_operating_point:
         return ()
     sides = []
     for who, name in ((DETECTOR, "the detector"), (comparison.methods[0], method_title(comparison.methods[0]))):
@@ -241,6 +250,10 @@ def _said_of_reports(comparison: Comparison) -> tuple[str, ...]:
             f"(T(IoU) = 0.3) with {false:.2f} false boxes an image"
         )
     return (f"With all that reaches the stored operating points and nothing else, {sides[0]}; {sides[1]}.",)
+
+
+def _percent_interval(more: Interval) -> str:
+    return "" if np.isnan(more.low) else f" (95 % interval {100 * more.low:+.0f} to {100 * more.high:+.0f})"
 
 
 def _why_not(more: Interval, title: str) -> str:

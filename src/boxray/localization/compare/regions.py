@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from boxray.core.arrays import FloatArray
+from boxray.localization.peak import highest_pixel
 
 
 def region_boxes(values: FloatArray, share: float) -> tuple[FloatArray, FloatArray]:
@@ -42,8 +43,9 @@ def region_boxes(values: FloatArray, share: float) -> tuple[FloatArray, FloatArr
 
 
 def highest_point(values: FloatArray) -> tuple[float, float] | None:
-    """Centre (x, y) of the pixel in which a map is highest, of several the first; None where it is zero everywhere."""
-    if float(values.max(initial=0)) <= 0:
+    """Centre (x, y) of `highest_pixel`; None where the map is zero everywhere."""
+    highest = highest_pixel(values)
+    if highest is None:
         return None
-    row, column = np.unravel_index(int(values.argmax()), values.shape)
-    return float(column) + 0.5, float(row) + 0.5
+    row, column = highest
+    return column + 0.5, row + 0.5

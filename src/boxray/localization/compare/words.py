@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from math import isnan
 from typing import Final
 
-from boxray.core.metrics import Interval
 from boxray.data.split import Split
+from boxray.localization.compare.asking import UNSTATED_THRESHOLD
 from boxray.localization.compare.comparison import Comparison, method_title
 from boxray.localization.compare.second_reader import SECOND_READER
 
@@ -127,6 +126,12 @@ def cautions(comparison: Comparison) -> list[str]:
             f"{comparison.label_space[key].display} ({next(iter(counts))})" for key, counts in by_source.items()
         )
         said.append(f"From one source only: {names}. What is measured there is that source's films and readers.")
+    for name, findings in comparison.without_operating_point.items():
+        keys = ", ".join(comparison.label_space[key].display for key in findings)
+        said.append(
+            f"{name} stores no operating point for {keys}: what is said of all that it reports counts every box of a "
+            f"detector, every map from a score of {UNSTATED_THRESHOLD:g} on."
+        )
     few = [key for key in comparison.findings if key not in comparison.averaged]
     if few:
         said.append(
@@ -138,10 +143,3 @@ def cautions(comparison: Comparison) -> list[str]:
         )
         said.append(f"Not compared: {why}.")
     return said
-
-
-def signed(interval: Interval) -> str:
-    """A difference with its sign and interval in plain text; a dash where there is none."""
-    if isnan(interval.value):
-        return "–"
-    return f"{interval.value:+.2f} ({interval.low:+.2f}, {interval.high:+.2f})"

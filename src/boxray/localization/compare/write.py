@@ -28,7 +28,7 @@ from boxray.localization.compare.gallery import case_picture, cases_of
 from boxray.localization.compare.page import Shown, compare_page
 from boxray.localization.compare.second_reader import SECOND_READER
 from boxray.localization.compare.summary import LOCALIZATION, POINTING
-from boxray.localization.compare.words import HEADLINES, HOW_TO_READ, READER_NOTE, cautions, signed, title_of
+from boxray.localization.compare.words import HEADLINES, HOW_TO_READ, READER_NOTE, cautions, title_of
 
 SCHEMA: Final = "boxray.compare/1"
 FILES: Final = ("rows.csv", "summary.csv", "summary.json", "summary.md", "compare.html")
@@ -203,7 +203,7 @@ def _glance(comparison: Comparison, method: str) -> list[str]:
         cells = [_name(comparison, finding), str(rows["n_images"].iloc[0])]
         for measure in measures:
             cells += [str(comparison.figure(finding, who, measure)) for who in (DETECTOR, method)]
-            cells.append(signed(comparison.difference(finding, method, measure)))
+            cells.append(comparison.difference(finding, method, measure).signed)
         lines.append(_line(cells))
     return [*lines, ""]
 

@@ -7,6 +7,7 @@ The figures come from its `summary.json` and are told in the reader's language; 
 import json
 from collections.abc import Callable, Mapping
 from html import escape
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -173,7 +174,7 @@ class Told:
         for measure, key in ((POINTING, "compare.pointing"), (LOCALIZATION, "compare.localized")):
             detector, _ = self._figure(MEAN, DETECTOR, measure)
             heat, more = self._figure(MEAN, method, measure)
-            points = (f"{100 * value:+.0f}" for value in (more.value, more.low, more.high))
+            points = (_points(value) for value in (more.value, more.low, more.high))
             between = dict(zip(("difference", "low", "high"), points, strict=True))
             lines.append(
                 self._words(
@@ -269,3 +270,8 @@ class Told:
         ]
         head = [escape(each) for each in (words["compare.measure"], *map(self._title, methods))]
         return table(escape(words["compare.measures"]), head, rows)
+
+
+def _points(value: float) -> str:
+    """Percentage points with their sign; a dash where there are none."""
+    return "–" if isnan(value) else f"{100 * value:+.0f}"
