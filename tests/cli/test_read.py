@@ -61,9 +61,26 @@ def test_a_folder_is_read_by_name_and_hidden_files_are_left_out(
     assert [Path(str(row["file"])).name for row in readings(capsys)] == ["a.png", "b.png", "c.png"]
 
 
-def test_an_empty_folder_is_not_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert read(tmp_path, "--json") == 0
-    assert capsys.readouterr().out == ""
+def test_a_folder_without_a_file_to_read_is_a_wrong_use_and_replaces_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, empty = tmp_path / "out", tmp_path / "in"
+    read(write_chest(tmp_path / "a.png"), "--out", out)
+    (empty / ".hidden").mkdir(parents=True)
+    capsys.readouterr()
+
+    assert read(empty, "--out", out, "--json") == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "no file to read" in said.err
+    assert (out / "0001-a.png").exists()
+
+
+def test_a_file_that_is_not_there_is_said_in_plain_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read(tmp_path / "nosuch.dcm") == 3
+
+    assert capsys.readouterr().out.endswith("FAILED input.unreadable: there is no such file\n")
 
 
 def test_out_holds_a_picture_each_and_the_readings(tmp_path: Path) -> None:
@@ -269,9 +286,3 @@ def test_a_name_as_long_as_names_can_be_has_its_picture_and_does_not_end_the_bat
     assert read(long, short, "--out", tmp_path / "out") == 0
 
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
-
-
-def test_nothing_to_read_is_said_to_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    read(tmp_path)
-
-    assert "no file" in capsys.readouterr().err

@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from boxray.cli.exits import Exit
-from boxray.cli.read import DetectorChoice, expand
+from boxray.cli.folders import make_folder
+from boxray.cli.read import DetectorChoice, to_read
 from boxray.cli.show import progress_bar, steps, written
 from boxray.core.bench import bench_folder
 from boxray.core.errors import InputError, Outcome
@@ -32,7 +33,8 @@ def demo(
     detector: DetectorChoice = None,
 ) -> int:
     """Read radiographs into runs/demo: a page, overlay pictures, readings.jsonl; and print the findings."""
-    paths = list(expand(files)) if files else examples()
+    paths = to_read(files) if files else examples()
+    make_folder("--out", out)
     started = perf_counter()
     reader = released_reader(detector=detector)
     items = []

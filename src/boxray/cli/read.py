@@ -58,20 +58,18 @@ def read(
         bool, typer.Option("--scope-check/--no-scope-check", help="Refuse what is no frontal chest radiograph.")
     ] = True,
 ) -> int:
-    """Read radiographs with the released weights. Exit code 3: some were refused or failed."""
+    """Read radiographs with the released weights. Exit code 3: some were refused or failed; 2: there is no file to read."""
     if detector is not None and only == "classifier":
         raise typer.BadParameter("--detector names weights that --only classifier does not ask; leave one of them out")
+    paths = to_read(files)
     if sr is not None:
         require_writer()
-    paths = list(expand(files))
     older: list[Path] = []
     if out is not None:
         make_folder("--out", out)
         older = older_run(out, paths)
     if sr is not None:
         make_folder("--sr", sr)
-    if not paths:
-        PEOPLE.print("no file to read: the folders are empty, or hold hidden files alone")
     reader = released_reader(engine, only, many=len(paths) >= MANY, detector=detector, scope_check=scope_check)
     begins = [begin_of(number, written(path)) for number, path in enumerate(paths, start=1)]
     not_read = 0
@@ -99,6 +97,21 @@ def read(
                     record.write(line + "\n")
                 steps(progress)()
     return Exit.PARTLY if not_read else Exit.DONE
+
+
+def to_read(files: list[Path]) -> list[Path]:
+    """`expand`, and a wrong use where nothing comes of it: a batch of none would look like one that went well.
+
+    Raises:
+        BadParameter: If there is no file.
+    """
+    paths = list(expand(files))
+    if not paths:
+        raise typer.BadParameter(
+            "no file to read: what was named is empty, or holds hidden files alone; name DICOM, PNG or JPEG files, or "
+            "folders of them"
+        )
+    return paths
 
 
 def expand(files: list[Path]) -> Iterator[Path]:
