@@ -58,7 +58,7 @@ def read(
         bool, typer.Option("--scope-check/--no-scope-check", help="Refuse what is no frontal chest radiograph.")
     ] = True,
 ) -> int:
-    """Read radiographs with the released weights. Exit code 3: some were refused or failed; 2: there is no file to read."""
+    """Read radiographs with the released weights. Exit code 3: some were refused or failed; 2: there was no file."""
     if detector is not None and only == "classifier":
         raise typer.BadParameter("--detector names weights that --only classifier does not ask; leave one of them out")
     paths = to_read(files)
