@@ -264,6 +264,51 @@ def test_objects_are_written_of_dicom_files_that_gave_boxes(tmp_path: Path, caps
     assert report.StudyInstanceUID == pydicom.dcmread(film).StudyInstanceUID
 
 
+def test_a_dicom_file_without_boxes_has_objects_too_and_nothing_is_said_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("highdicom", reason="the extra [pacs] is not installed")
+    film = next(path for path in examples() if path.stem == "no_finding")
+
+    read(film, "--sr", tmp_path / "objects")
+
+    assert len(list((tmp_path / "objects").iterdir())) == 2
+    assert "no object" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "reason"),
+    [
+        ("refused", (), "it was not read (dicom.for_processing)"),
+        ("gone", (), "it was not read (input.unreadable)"),
+        ("picture", (), "it is no DICOM file, and an object refers to one"),
+        ("without UIDs", (), "its header has no StudyInstanceUID, by which an object refers to it"),
+        ("film", ("--only", "classifier"), "the detector was not asked, and an object tells its boxes"),
+        ("picture", ("--only", "classifier"), "the detector was not asked, and an object tells its boxes"),
+    ],
+)
+def test_of_a_file_without_objects_the_one_reason_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str, options: tuple[str, ...], reason: str
+) -> None:
+    pytest.importorskip("highdicom", reason="the extra [pacs] is not installed")
+    films = {path.stem: path for path in examples()}
+    bare = pydicom.dcmread(films["no_finding"])
+    del bare.StudyInstanceUID
+    bare.save_as(tmp_path / "bare.dcm")
+    path = {
+        "refused": films["refused"],
+        "gone": tmp_path / "gone.dcm",
+        "picture": write_chest(tmp_path / "a.png"),
+        "without UIDs": tmp_path / "bare.dcm",
+        "film": films["no_finding"],
+    }[what]
+
+    read(path, "--sr", tmp_path / "objects", *options)
+
+    assert list((tmp_path / "objects").iterdir()) == []
+    assert " ".join(capsys.readouterr().err.split()) == f"no object of {path.name}: {reason}"
+
+
 def test_a_name_that_is_no_utf8_costs_its_odd_bytes_and_not_the_batch(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:

@@ -23,7 +23,7 @@ from boxray.imaging.draw import encode_png
 from boxray.imaging.read import read_radiograph
 from boxray.localization.overlay import overlay
 from boxray.localization.reader import Reader, released_reader
-from boxray.serve.dicom import header_of, presentation_state, require_writer, structured_report
+from boxray.serve.dicom import presentation_state, require_writer, required_header, structured_report
 
 DetectorChoice = Annotated[
     str | None,
@@ -146,7 +146,7 @@ def read_one(
 
 
 def write_objects(begin: Path, path: Path, reading: Reading, label_space: LabelSpace) -> None:
-    """Write report and presentation state of a DICOM file that gave a result; of all others nothing, with a word.
+    """Write report and presentation state of a DICOM file that gave a result; of all others nothing, with the reason.
 
     Args:
         begin: Of the objects' paths; ``.sr.dcm`` and ``.gsps.dcm`` are added.
@@ -154,12 +154,22 @@ def write_objects(begin: Path, path: Path, reading: Reading, label_space: LabelS
         reading: Of it.
         label_space: Names and codes of the findings.
     """
-    header = header_of(path.read_bytes()) if reading.status is Outcome.RESULT else None
-    if header is None or "detector" not in reading.models:
-        PEOPLE.print(f"no object of {path.name}: it gave no boxes, or is no DICOM file with its UIDs", markup=False)
-        return
-    try:
-        for ending, write in ((".sr.dcm", structured_report), (".gsps.dcm", presentation_state)):
-            begin.with_name(begin.name + ending).write_bytes(write(header, reading, label_space))
-    except InputError as error:
-        PEOPLE.print(f"no object of {path.name}: {error.reason}", markup=False)
+    why_none = _why_no_object(reading)
+    if why_none is None:
+        try:
+            header = required_header(path.read_bytes())
+            for ending, write in ((".sr.dcm", structured_report), (".gsps.dcm", presentation_state)):
+                begin.with_name(begin.name + ending).write_bytes(write(header, reading, label_space))
+        except InputError as error:
+            why_none = error.reason
+    if why_none is not None:
+        PEOPLE.print(f"no object of {path.name}: {why_none}", markup=False)
+
+
+def _why_no_object(reading: Reading) -> str | None:
+    """What of a reading forbids its objects; None where the file alone decides."""
+    if reading.status is not Outcome.RESULT:
+        return f"it was not read ({reading.code})"
+    if "detector" not in reading.models:
+        return "the detector was not asked, and an object tells its boxes"
+    return None
