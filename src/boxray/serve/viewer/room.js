@@ -382,7 +382,7 @@ class Room {
     if (film.speaks && layout !== 'boxes' && state.finding) {
       const row = rowsAt(film.said, this.setup.findings, state.threshold).find(({key}) => key === state.finding);
       const finding = words.finding(film.looks[state.finding]);
-      const score = row.score === null ? '' : row.score.toFixed(2);
+      const score = row.score === null ? '' : scoreWords(row.score);
       parts.push(make('p', {class: 'bx-map-caption'},
         make('b', {}, film.map ? words.say('viewer.map_caption', {finding, score}) : words.say('viewer.no_map', {finding})),
         film.map ? ` ${agreementWords(row, words)}. ${words.say('viewer.reference', {value: number(film.said.full)})}` : ''));
