@@ -1,7 +1,8 @@
-"""Start the reading room: ``python app_gradio.py`` is ``boxray serve app``."""
+"""Start the reading room: ``python app_gradio.py`` is ``boxray serve app`` and takes its options."""
 
-from boxray.core.bench import bench_folder
-from boxray.serve.app import main
+import sys
+
+from boxray.cli.main import main
 
 if __name__ == "__main__":
-    main(sorted(path for path in bench_folder("data/examples").iterdir() if path.suffix in {".dcm", ".jpg", ".png"}))
+    main(["serve", "app", *sys.argv[1:]])

@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -123,12 +124,17 @@ def test_a_part_that_there_is_not_leaves_with_2_and_names_those_there_are(
     assert "val" in said
 
 
-def test_what_the_disk_refuses_is_one_line_and_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "file").write_text("here already")
+def test_what_the_disk_refuses_is_one_line_and_no_trace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "out/0001-a.png")
 
-    assert leave("read", str(tmp_path / "a.png"), "--out", str(tmp_path / "file")) == 1
+    monkeypatch.setattr("boxray.cli.read.released_reader", full)
 
-    assert capsys.readouterr().err == f"boxray: File exists: '{tmp_path / 'file'}'\n"
+    assert leave("read", str(tmp_path / "a.png")) == 1
+
+    assert capsys.readouterr().err == "boxray: No space left on device: 'out/0001-a.png'\n"
 
 
 def test_a_recipe_that_is_no_text_leaves_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

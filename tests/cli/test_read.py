@@ -61,9 +61,26 @@ def test_a_folder_is_read_by_name_and_hidden_files_are_left_out(
     assert [Path(str(row["file"])).name for row in readings(capsys)] == ["a.png", "b.png", "c.png"]
 
 
-def test_an_empty_folder_is_not_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert read(tmp_path, "--json") == 0
-    assert capsys.readouterr().out == ""
+def test_a_folder_without_a_file_to_read_is_a_wrong_use_and_replaces_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, empty = tmp_path / "out", tmp_path / "in"
+    read(write_chest(tmp_path / "a.png"), "--out", out)
+    (empty / ".hidden").mkdir(parents=True)
+    capsys.readouterr()
+
+    assert read(empty, "--out", out, "--json") == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "no file to read" in said.err
+    assert (out / "0001-a.png").exists()
+
+
+def test_a_file_that_is_not_there_is_said_in_plain_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read(tmp_path / "nosuch.dcm") == 3
+
+    assert capsys.readouterr().out.endswith("FAILED input.unreadable: there is no such file\n")
 
 
 def test_out_holds_a_picture_each_and_the_readings(tmp_path: Path) -> None:
@@ -72,6 +89,99 @@ def test_out_holds_a_picture_each_and_the_readings(tmp_path: Path) -> None:
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["0001-a.png", "0002-a.png", "readings.jsonl"]
     assert len((tmp_path / "out" / "readings.jsonl").read_text().splitlines()) == 2
+
+
+def test_an_older_run_in_the_folder_is_replaced_whole(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    long = write_chest(tmp_path / f"{'ä' * 125}.png", seed=2)
+    read(write_chest(tmp_path / "a.png"), write_chest(tmp_path / "b.png", seed=1), long, "--out", out)
+
+    read(write_chest(tmp_path / "c.png"), "--out", out)
+
+    assert sorted(path.name for path in out.iterdir()) == ["0001-c.png", "readings.jsonl"]
+    assert len((out / "readings.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("foreign", ["notes.txt", "0002-mine.png", "0001-a copy.png", "0001-a.txt", "folder/a.png"])
+def test_a_folder_that_holds_anything_else_is_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], foreign: str
+) -> None:
+    out = tmp_path / "out"
+    film = write_chest(tmp_path / "a.png")
+    read(film, "--out", out)
+    write_chest(out / foreign) if foreign.endswith(".png") else (out / foreign).write_text("of hours")
+    before = {path: path.is_file() and path.read_bytes() for path in out.rglob("*")}
+    capsys.readouterr()
+
+    assert read(film, "--out", out) == 1
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "--out holds 1 file or folder that no earlier reading wrote" in said.err
+    assert {path: path.is_file() and path.read_bytes() for path in out.rglob("*")} == before
+
+
+def test_readings_of_another_program_are_no_older_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, content in (("a", "{}\n"), ("b", "not JSON\n"), ("c", "[]\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "readings.jsonl").write_text(content)
+
+        assert read(write_chest(tmp_path / "a.png"), "--out", tmp_path / name) == 1
+
+        assert (tmp_path / name / "readings.jsonl").read_text() == content
+
+
+def test_an_older_run_is_not_replaced_by_what_is_read_from_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    read(write_chest(tmp_path / "a.png"), "--out", out)
+
+    assert read(out / "0001-a.png", "--out", out) == 1
+
+    assert "--out holds files that are to be read" in capsys.readouterr().err
+    assert (out / "0001-a.png").exists()
+
+
+def test_an_older_run_stays_where_no_model_can_be_asked(tmp_path: Path) -> None:
+    out, film = tmp_path / "out", write_chest(tmp_path / "a.png")
+    read(film, "--out", out)
+
+    assert read(film, "--out", out, "--detector", "yolov9") == 1
+
+    assert (out / "0001-a.png").exists()
+
+
+def test_pictures_of_a_run_that_was_cut_off_go_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, film = tmp_path / "out", write_chest(tmp_path / "a.png")
+
+    def cut_off(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("boxray.cli.read.line_of", cut_off)
+        assert read(film, "--out", out) == 130
+    assert [path.name for path in out.iterdir()] == ["readings.jsonl"]
+
+    assert read(film, "--out", out) == 0
+
+
+@pytest.mark.parametrize("option", ["--out", "--sr"])
+@pytest.mark.parametrize(
+    ("place", "said"), [("afile", "is a file"), ("afile/x", "lies below a file"), ("/proc/foo", "cannot be made")]
+)
+def test_a_place_that_holds_no_folder_is_named_with_its_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, place: str, said: str
+) -> None:
+    if option == "--sr":
+        pytest.importorskip("highdicom", reason="the extra [pacs] is not installed")
+    (tmp_path / "afile").write_text("")
+
+    assert read(write_chest(tmp_path / "a.png"), option, tmp_path / place) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"boxray: {option} {said}")
+    assert "a folder that is new or that you may write to" in line
 
 
 def test_the_detector_says_not_assessed_of_what_it_was_never_trained_to_box(
@@ -154,6 +264,51 @@ def test_objects_are_written_of_dicom_files_that_gave_boxes(tmp_path: Path, caps
     assert report.StudyInstanceUID == pydicom.dcmread(film).StudyInstanceUID
 
 
+def test_a_dicom_file_without_boxes_has_objects_too_and_nothing_is_said_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("highdicom", reason="the extra [pacs] is not installed")
+    film = next(path for path in examples() if path.stem == "no_finding")
+
+    read(film, "--sr", tmp_path / "objects")
+
+    assert len(list((tmp_path / "objects").iterdir())) == 2
+    assert "no object" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "reason"),
+    [
+        ("refused", (), "it was not read (dicom.for_processing)"),
+        ("gone", (), "it was not read (input.unreadable)"),
+        ("picture", (), "it is no DICOM file, and an object refers to one"),
+        ("without UIDs", (), "its header has no StudyInstanceUID, by which an object refers to it"),
+        ("film", ("--only", "classifier"), "the detector was not asked, and an object tells its boxes"),
+        ("picture", ("--only", "classifier"), "the detector was not asked, and an object tells its boxes"),
+    ],
+)
+def test_of_a_file_without_objects_the_one_reason_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str, options: tuple[str, ...], reason: str
+) -> None:
+    pytest.importorskip("highdicom", reason="the extra [pacs] is not installed")
+    films = {path.stem: path for path in examples()}
+    bare = pydicom.dcmread(films["no_finding"])
+    del bare.StudyInstanceUID
+    bare.save_as(tmp_path / "bare.dcm")
+    path = {
+        "refused": films["refused"],
+        "gone": tmp_path / "gone.dcm",
+        "picture": write_chest(tmp_path / "a.png"),
+        "without UIDs": tmp_path / "bare.dcm",
+        "film": films["no_finding"],
+    }[what]
+
+    read(path, "--sr", tmp_path / "objects", *options)
+
+    assert list((tmp_path / "objects").iterdir()) == []
+    assert " ".join(capsys.readouterr().err.split()) == f"no object of {path.name}: {reason}"
+
+
 def test_a_name_that_is_no_utf8_costs_its_odd_bytes_and_not_the_batch(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -176,9 +331,3 @@ def test_a_name_as_long_as_names_can_be_has_its_picture_and_does_not_end_the_bat
     assert read(long, short, "--out", tmp_path / "out") == 0
 
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
-
-
-def test_nothing_to_read_is_said_to_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    read(tmp_path)
-
-    assert "no file" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """`boxray serve`: what is refused before any model is loaded, and what reaches the doors."""
 
+import runpy
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -124,3 +125,27 @@ def test_a_user_without_a_password_or_the_other_way_round_is_refused(options, mo
     assert leave("serve", "pacs", "https://pacs.example/dicom-web", *options) == 78
 
     assert "needs" in capsys.readouterr().err
+
+
+def test_the_script_takes_the_options_of_the_app_and_opens_the_same_door(opened, monkeypatch):
+    script = Path(__file__).parents[2] / "app_gradio.py"
+    monkeypatch.setattr("sys.argv", [str(script), "--port", "7999", "--detector", "yolov8n"])
+
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(script), run_name="__main__")
+
+    assert not left.value.code
+    ((name, models, where),) = opened
+    assert name == "boxray.serve.app.launch"
+    assert (models, where["port"]) == (("openvino", "yolov8n"), 7999)
+
+
+def test_the_script_refuses_an_option_that_the_app_does_not_know(opened, monkeypatch, capsys):
+    script = Path(__file__).parents[2] / "app_gradio.py"
+    monkeypatch.setattr("sys.argv", [str(script), "--prot", "7999"])
+
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(script), run_name="__main__")
+
+    assert (left.value.code, opened) == (2, [])
+    assert "--port" in capsys.readouterr().err

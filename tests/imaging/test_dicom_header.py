@@ -80,6 +80,18 @@ def test_a_header_that_cannot_be_answered_is_refused_with_its_own_code(dicom_fil
     assert "ZZCANARY" not in error.reason
 
 
+def test_a_modality_that_is_none_of_a_radiograph_is_named_beside_those_that_are(dicom_file, values):
+    assert (
+        refusal(dicom_file(values, Modality="CT")).reason == "the header's Modality is CT; a radiograph's is DX or CR"
+    )
+
+
+def test_a_modality_that_is_no_code_of_the_standard_is_neither_refused_nor_told(dicom_file, values):
+    rad = decode(dicom_file(values, Modality="CANARY JANE"))
+
+    assert "CANARY" not in repr(rad.notes)
+
+
 @pytest.mark.parametrize("element", [0x0002, 0x0010, 0x0011, 0x0100, 0x0101, 0x0102, 0x0103])
 def test_nothing_that_describes_the_pixels_is_made_up_a2(dicom_file, values, element):
     data, tag = dicom_file(values), struct.pack("<HH", 0x0028, element) + b"US"

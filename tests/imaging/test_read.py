@@ -87,8 +87,8 @@ def test_a_path_and_its_bytes_are_the_same_radiograph(tmp_path, files):
     assert read_radiograph(path).sha256 == read_radiograph(files["dicom"]).sha256
 
 
-@pytest.mark.parametrize("what", ["missing", "folder"])
-def test_what_cannot_be_read_from_disk_is_unreadable_and_its_path_stays_secret(tmp_path, what):
+@pytest.mark.parametrize(("what", "reason"), [("missing", "there is no such file"), ("folder", "it is a folder")])
+def test_what_cannot_be_read_from_disk_is_unreadable_and_its_path_stays_secret(tmp_path, what, reason):
     path = tmp_path / "ZZCANARY.dcm"
     if what == "folder":
         path.mkdir()
@@ -97,6 +97,7 @@ def test_what_cannot_be_read_from_disk_is_unreadable_and_its_path_stays_secret(t
         read_radiograph(path)
 
     assert failure.value.code.name == "input.unreadable"
+    assert failure.value.reason == reason
     assert "ZZCANARY" not in failure.value.reason
 
 

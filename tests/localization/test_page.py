@@ -97,6 +97,29 @@ def test_a_threshold_that_was_asked_for_stands_in_place_of_the_stored_one():
     assert Parsed(findings_table(rows)).row("Atelectasis")[2] == "0.12, below 0.20"
 
 
+CLOSE = [
+    (0.031, 0.0329, "0.031", "0.033"),  # two digits would be 0.03 and 0.03
+    (0.5, 0.033, "0.50", "0.033"),
+    (0.25, 0.2541, "0.250", "0.254"),
+    (0.2999996, 0.3, "0.300000", "0.300000"),  # more digits than anybody reads
+]
+"""Score, threshold, and how both are written side by side."""
+
+
+@pytest.mark.parametrize(("score", "threshold", "score_said", "threshold_said"), CLOSE)
+def test_a_score_and_its_threshold_have_the_digits_that_tell_them_apart(score, threshold, score_said, threshold_said):
+    models = {"classifier": ModelIdentity("cnn", "1", "cd" * 32, {"edema": threshold}),
+              "detector": ModelIdentity("yolo", "1", "ab" * 32, {"atelectasis": threshold})}  # fmt: skip
+    reading = a_reading(scores={"edema": score}, detections=(), models=models, not_assessed={"detector": ()})
+    box = Detection("atelectasis", score, Box(1, 2, 3, 4))
+
+    parsed = Parsed(findings_table(rows_of(reading, SPACE, a_reading(detections=(box,)))))
+
+    assert parsed.row("Edema")[3] == f"{score_said}{'≥' if score >= threshold else '<'} {threshold_said}"
+    if score < threshold:
+        assert parsed.row("Atelectasis")[2] == f"{score_said}, below {threshold_said}"
+
+
 @pytest.mark.parametrize(("score", "said"), [(0.62, "≥"), (0.5, "≥"), (0.49, "<")])
 def test_a_score_stands_beside_its_threshold(score, said):
     reading = a_reading(

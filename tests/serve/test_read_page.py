@@ -438,6 +438,70 @@ def test_a_file_that_the_server_let_go_is_sent_again(page):
     assert json.loads(downloaded(page, "#download-reading"))["status"] == "RESULT"
 
 
+def answered(page, answer):
+    """Answers all questions that the browser asks from now on; what they were."""
+    asked = []
+
+    def reply(dialog):
+        asked.append((dialog.type, dialog.message))
+        getattr(dialog, answer)()
+
+    page.on("dialog", reply)
+    return asked
+
+
+def reload(page):
+    """As a key or the button of the browser does; nobody waits, as somebody may stay."""
+    page.evaluate("setTimeout(() => location.reload())")
+
+
+def test_films_and_what_was_said_of_them_do_not_go_with_a_reload_that_nobody_confirmed(page):
+    open_chest(page)
+    page.click("tr:has-text('d2') [data-act=reject]")
+    asked = answered(page, "dismiss")
+
+    reload(page)
+    page.wait_for_timeout(1000)
+
+    assert [kind for kind, _ in asked] == ["beforeunload"]
+    assert page.locator(".bx-rows li").count() == 1
+    assert [each["action"] for each in annotations(page)] == ["rejected"]
+
+
+def test_another_language_asks_before_it_takes_films_away_and_no_is_no(page):
+    open_chest(page)
+    asked = answered(page, "dismiss")
+
+    page.click("[data-language=es]")
+
+    assert asked == [("confirm", words_in("en")("viewer.leave", n=1))]
+    assert page.locator(".bx-rows li").count() == 1
+    assert page.get_attribute("[data-language=en]", "aria-pressed") == "true"
+    assert "boxray_language=en" in page.evaluate("document.cookie")
+
+
+def test_another_language_that_was_confirmed_comes_without_a_second_question(page):
+    open_chest(page)
+    asked = answered(page, "accept")
+
+    page.click("[data-language=es]")
+    page.wait_for_selector("[data-language=es][aria-pressed=true]")
+
+    assert [kind for kind, _ in asked] == ["confirm"]
+
+
+def test_a_page_without_films_is_left_without_a_question(page):
+    asked = answered(page, "accept")
+    upload(page, "letter.txt", b"Dear colleague")
+    wait_until_done(page, 1)
+    page.click(".bx-row")
+
+    page.click("[data-language=es]")
+    page.wait_for_selector("[data-language=es][aria-pressed=true]")
+
+    assert asked == []
+
+
 def test_every_control_has_a_name_every_text_stands_out_and_ids_are_single(page):
     open_chest(page)
     page.keyboard.press("?")

@@ -1,3 +1,4 @@
+import socket
 import subprocess
 import sys
 
@@ -57,3 +58,26 @@ def test_rest_alone_and_its_client_load_no_gradio(module):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"
+
+
+def test_a_port_that_is_taken_is_refused_with_its_number_and_the_way_out(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SystemExit) as refusal:
+            launch_rest(Room().service, port=port)
+
+    assert refusal.value.code == 78
+    said = capsys.readouterr().err
+    assert f"port {port} of 127.0.0.1 is taken" in said
+    assert "--port N" in said
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "nobody.invalid"])  # of RFC 5737 and RFC 2606: nobody's
+def test_an_address_that_this_machine_has_not_is_refused_in_a_sentence(address, capsys):
+    with pytest.raises(SystemExit) as refusal:
+        launch_rest(Room().service, address=address, token=LONG)
+
+    assert refusal.value.code == 78
+    said = capsys.readouterr().err
+    assert f"cannot listen on {address!r}, port 7861 (" in said
+    assert "while attempting" not in said

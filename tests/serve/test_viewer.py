@@ -9,6 +9,7 @@ import pytest
 from boxray.core.findings import Finding, LabelSpace
 from boxray.core.reading import SaliencyMap
 from boxray.imaging.draw import film_of, map_picture
+from boxray.localization.page import told_apart
 from boxray.serve.packing import packed_pixels
 from boxray.serve.viewer import FILES, colours, letters, looks, viewer_code, viewer_script, viewer_style
 from boxray.serve.words import LANGUAGES, words_in
@@ -149,6 +150,16 @@ def test_a_threshold_keeps_the_boxes_that_reach_it_numbered_as_a_reading_numbers
     assert rows[0]["agreement"]["case"] == case_of_a
     assert rows[2]["state"] == "not_assessed"
     assert rows[2]["agreement"] is None
+
+
+@pytest.mark.browser
+def test_a_score_and_its_threshold_have_the_digits_that_the_demos_page_gives_them(blank):
+    pairs = [(0.031, 0.0329), (0.5, 0.033), (0.25, 0.2541), (0.83, 0.3), (0.1, 0.1), (0.2999996, 0.3), (0.0996, 0.1)]
+
+    written = blank.evaluate("(pairs) => pairs.map(([score, least]) => boxray.apartWords(score, least))", pairs)
+
+    assert [tuple(each) for each in written] == [told_apart(*pair) for pair in pairs]
+    assert written[0] == ["0.031", "0.033"]
 
 
 @pytest.mark.browser

@@ -14,8 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from boxray.cli.exits import Exit
-from boxray.cli.read import DetectorChoice, expand
-from boxray.cli.show import progress_bar, steps, written
+from boxray.cli.folders import make_folder
+from boxray.cli.read import DetectorChoice, to_read
+from boxray.cli.show import best_boxes, over_threshold, progress_bar, steps, written
 from boxray.core.bench import bench_folder
 from boxray.core.errors import InputError, Outcome
 from boxray.core.findings import LabelSpace
@@ -32,7 +33,8 @@ def demo(
     detector: DetectorChoice = None,
 ) -> int:
     """Read radiographs into runs/demo: a page, overlay pictures, readings.jsonl; and print the findings."""
-    paths = list(expand(files)) if files else examples()
+    paths = to_read(files) if files else examples()
+    make_folder("--out", out)
     started = perf_counter()
     reader = released_reader(detector=detector)
     items = []
@@ -77,12 +79,8 @@ def _table(readings: list[Reading], label_space: LabelSpace) -> Table:
 def _said(reading: Reading, label_space: LabelSpace) -> tuple[str, str]:
     if reading.status is not Outcome.RESULT:
         return f"{reading.status.value} {reading.code}", ""
-    boxed: dict[str, float] = {}
-    for detection in reading.detections:  # by falling score
-        boxed.setdefault(detection.finding, detection.score)
-    thresholds = reading.models["classifier"].thresholds
-    scored = {key: score for key, score in reading.scores.items() if score >= thresholds[key]}
-    return _named(boxed, label_space) or "no box", _named(scored, label_space) or "none"
+    boxed, scored = _named(best_boxes(reading), label_space), _named(over_threshold(reading), label_space)
+    return boxed or "no box", scored or "none"
 
 
 def _named(scores: Mapping[str, float], label_space: LabelSpace) -> str:

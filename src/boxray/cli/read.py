@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import IO, Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from boxray.cli.exits import Exit
+from boxray.cli.folders import begin_of, make_folder, older_run, replaced
 from boxray.cli.show import PEOPLE, line_of, progress_bar, steps, written
 from boxray.core.ahead import in_order
 from boxray.core.errors import InputError, Outcome
@@ -23,7 +23,7 @@ from boxray.imaging.draw import encode_png
 from boxray.imaging.read import read_radiograph
 from boxray.localization.overlay import overlay
 from boxray.localization.reader import Reader, released_reader
-from boxray.serve.dicom import header_of, presentation_state, require_writer, structured_report
+from boxray.serve.dicom import presentation_state, require_writer, required_header, structured_report
 
 DetectorChoice = Annotated[
     str | None,
@@ -32,16 +32,18 @@ DetectorChoice = Annotated[
     ),
 ]
 
-_LONGEST_STEM_BYTES: Final = 230
-"""Of the 255 that a file system gives a name."""
-
 MANY = 4
 """From so many files on, each core works on one of its own."""
 
 
 def read(
     files: Annotated[list[Path], typer.Argument(help="DICOM, PNG or JPEG files, or folders of them.")],
-    out: Annotated[Path | None, typer.Option(help="Write overlays and readings.jsonl here.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write overlays and readings.jsonl here: a new or empty folder, or an older run's, which is replaced."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line on stdout.")] = False,
     only: Annotated[Literal["detector", "classifier"] | None, typer.Option(help="Ask one model only.")] = None,
     min_score: Annotated[
@@ -56,47 +58,60 @@ def read(
         bool, typer.Option("--scope-check/--no-scope-check", help="Refuse what is no frontal chest radiograph.")
     ] = True,
 ) -> int:
-    """Read radiographs with the released weights. Exit code 3: some were refused or failed."""
+    """Read radiographs with the released weights. Exit code 3: some were refused or failed; 2: there was no file."""
     if detector is not None and only == "classifier":
         raise typer.BadParameter("--detector names weights that --only classifier does not ask; leave one of them out")
+    paths = to_read(files)
     if sr is not None:
         require_writer()
-    for folder in (out, sr):
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-    paths = list(expand(files))
-    if not paths:
-        PEOPLE.print("no file to read: the folders are empty, or hold hidden files alone")
+    older: list[Path] = []
+    if out is not None:
+        make_folder("--out", out)
+        older = older_run(out, paths)
+    if sr is not None:
+        make_folder("--sr", sr)
     reader = released_reader(engine, only, many=len(paths) >= MANY, detector=detector, scope_check=scope_check)
+    begins = [begin_of(number, written(path)) for number, path in enumerate(paths, start=1)]
     not_read = 0
     with (
         progress_bar("reading", len(paths)) as progress,
-        _record(out) as record,
+        replaced(out, older, begins) if out else nullcontext() as record,
         DecodingChildren(reader.lanes) as children,
     ):
 
-        def read_numbered(numbered: tuple[int, Path]) -> Reading:
-            number, path = numbered
-            name = f"{number:04d}-{_stem(path)}"
+        def read_named(named: tuple[str, Path]) -> Reading:
+            name, path = named
             picture = out and out / f"{name}.png"
             reading = read_one(reader, path, min_score, picture, children)
             if sr is not None:
                 write_objects(sr / name, path, reading, reader.label_space)
             return reading
 
-        for reading in in_order(read_numbered, enumerate(paths, start=1), threads=reader.threads):
-            not_read += reading.status is not Outcome.RESULT
-            line = json.dumps(reading.to_json(), ensure_ascii=False)
-            print(line if as_json else line_of(reading, reader.label_space), flush=True)
-            if record is not None:
-                record.write(line + "\n")
-            steps(progress)()
+        readings = in_order(read_named, zip(begins, paths, strict=True), threads=reader.threads)
+        with closing(readings):  # where this is cut off, what is being read ends first
+            for reading in readings:
+                not_read += reading.status is not Outcome.RESULT
+                line = json.dumps(reading.to_json(), ensure_ascii=False)
+                print(line if as_json else line_of(reading, reader.label_space), flush=True)
+                if record is not None:
+                    record.write(line + "\n")
+                steps(progress)()
     return Exit.PARTLY if not_read else Exit.DONE
 
 
-def _stem(path: Path) -> str:
-    """A file's name without its suffix, cut so that number and ending fit beside it."""
-    return os.fsdecode(os.fsencode(path.stem)[:_LONGEST_STEM_BYTES])
+def to_read(files: list[Path]) -> list[Path]:
+    """`expand`, and a wrong use where nothing comes of it: a batch of none would look like one that went well.
+
+    Raises:
+        BadParameter: If there is no file.
+    """
+    paths = list(expand(files))
+    if not paths:
+        raise typer.BadParameter(
+            "no file to read: what was named is empty, or holds hidden files alone; name DICOM, PNG or JPEG files, or "
+            "folders of them"
+        )
+    return paths
 
 
 def expand(files: list[Path]) -> Iterator[Path]:
@@ -131,7 +146,7 @@ def read_one(
 
 
 def write_objects(begin: Path, path: Path, reading: Reading, label_space: LabelSpace) -> None:
-    """Write report and presentation state of a DICOM file that gave a result; of all others nothing, with a word.
+    """Write report and presentation state of a DICOM file that gave a result; of all others nothing, with the reason.
 
     Args:
         begin: Of the objects' paths; ``.sr.dcm`` and ``.gsps.dcm`` are added.
@@ -139,21 +154,22 @@ def write_objects(begin: Path, path: Path, reading: Reading, label_space: LabelS
         reading: Of it.
         label_space: Names and codes of the findings.
     """
-    header = header_of(path.read_bytes()) if reading.status is Outcome.RESULT else None
-    if header is None or "detector" not in reading.models:
-        PEOPLE.print(f"no object of {path.name}: it gave no boxes, or is no DICOM file with its UIDs", markup=False)
-        return
-    try:
-        for ending, write in ((".sr.dcm", structured_report), (".gsps.dcm", presentation_state)):
-            begin.with_name(begin.name + ending).write_bytes(write(header, reading, label_space))
-    except InputError as error:
-        PEOPLE.print(f"no object of {path.name}: {error.reason}", markup=False)
+    why_none = _why_no_object(reading)
+    if why_none is None:
+        try:
+            header = required_header(path.read_bytes())
+            for ending, write in ((".sr.dcm", structured_report), (".gsps.dcm", presentation_state)):
+                begin.with_name(begin.name + ending).write_bytes(write(header, reading, label_space))
+        except InputError as error:
+            why_none = error.reason
+    if why_none is not None:
+        PEOPLE.print(f"no object of {path.name}: {why_none}", markup=False)
 
 
-@contextmanager
-def _record(folder: Path | None) -> Iterator[IO[str] | None]:
-    if folder is None:
-        yield None
-        return
-    with (folder / "readings.jsonl").open("w", encoding="utf-8") as file:
-        yield file
+def _why_no_object(reading: Reading) -> str | None:
+    """What of a reading forbids its objects; None where the file alone decides."""
+    if reading.status is not Outcome.RESULT:
+        return f"it was not read ({reading.code})"
+    if "detector" not in reading.models:
+        return "the detector was not asked, and an object tells its boxes"
+    return None

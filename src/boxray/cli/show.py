@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,10 +74,32 @@ def line_of(reading: Reading, label_space: LabelSpace) -> str:
     """A reading in one line of text."""
     if reading.status is not Outcome.RESULT:
         return f"{reading.file}: {reading.status.value} {reading.code}: {reading.reason}"
+    said = []
+    if "detector" in reading.models:
+        said.append(_named(best_boxes(reading), label_space) or "no boxed finding")
+    if "classifier" in reading.models:
+        said.append("classifier: " + (_named(over_threshold(reading), label_space) or "no finding over its threshold"))
+    silent = "; ".join(
+        f"by the {role}: {', '.join(label_space[key].display for key in keys)}"
+        for role, keys in reading.not_assessed.items()
+        if keys
+    )
+    return f"{reading.file}: {'; '.join(said)}" + (f"  (not assessed {silent})" if silent else "")
+
+
+def best_boxes(reading: Reading) -> dict[str, float]:
+    """Finding -> score of its best box, by falling score."""
     best: dict[str, float] = {}
-    for detection in reading.detections:
+    for detection in reading.detections:  # by falling score
         best.setdefault(detection.finding, detection.score)
-    found = ", ".join(f"{label_space[key].display} {score:.2f}" for key, score in best.items())
-    silent = ", ".join(label_space[key].display for key in reading.not_assessed.get("detector", ()))
-    said = found or ("no boxed finding" if "detector" in reading.models else "no detector asked")
-    return f"{reading.file}: {said}" + (f"  (not assessed: {silent})" if silent else "")
+    return best
+
+
+def over_threshold(reading: Reading) -> dict[str, float]:
+    """Finding -> the classifier's score, of those that reach their threshold; 0.5 where none is stored."""
+    least = reading.models["classifier"].thresholds if "classifier" in reading.models else {}
+    return {key: score for key, score in reading.scores.items() if score >= least.get(key, 0.5)}
+
+
+def _named(scores: Mapping[str, float], label_space: LabelSpace) -> str:
+    return ", ".join(f"{label_space[key].display} {score:.2f}" for key, score in scores.items())

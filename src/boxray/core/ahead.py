@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -17,7 +17,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T], *, threads: int, ahead: int | None = None) -> Iterator[R]:
+def in_order(
+    work: Callable[[T], R], items: Iterable[T], *, threads: int, ahead: int | None = None
+) -> Generator[R, None, None]:
     """`map`, but with several threads that work ahead of whoever takes the results.
 
     While one thing is computed the next ones are worked on, yet never more than `ahead` of them, so that
@@ -44,7 +46,7 @@ def in_order(work: Callable[[T], R], items: Iterable[T], *, threads: int, ahead:
     return _in_order(work, items, threads, ahead or 2 * threads)
 
 
-def _in_order(work: Callable[[T], R], items: Iterable[T], threads: int, ahead: int) -> Iterator[R]:
+def _in_order(work: Callable[[T], R], items: Iterable[T], threads: int, ahead: int) -> Generator[R, None, None]:
     begun: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:

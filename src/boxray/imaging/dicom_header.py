@@ -224,8 +224,8 @@ def _require_in_scope(ds: Dataset) -> None:
     """Refuse raw detector data, and what the header plainly calls another view or part of the body."""
     if text(ds, "PresentationIntentType") == "FOR PROCESSING" or text(ds, "SOPClassUID") == _DX_FOR_PROCESSING:
         raise InputError("dicom.for_processing", "raw detector data; send the image FOR PRESENTATION")
-    if text(ds, "Modality") in _NO_PROJECTION:
-        raise InputError("scope.not_chest", "the header's Modality is not that of a chest radiograph")
+    if (modality := text(ds, "Modality")) in _NO_PROJECTION:  # so it is a word of that table, and none of a patient
+        raise InputError("scope.not_chest", f"the header's Modality is {modality}; a radiograph's is DX or CR")
     if _letters(text(ds, "BodyPartExamined")) in _OTHER_BODY_PARTS:
         raise InputError("scope.not_chest", "the header's BodyPartExamined is not the chest")
     if _letters(text(ds, "ViewPosition")) in _LATERAL_VIEWS:

@@ -7,7 +7,9 @@ the same pixels and refuse the same files. What comes from outside is decoded in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from boxray.core.errors import InputError
 from boxray.core.radiograph import Radiograph
@@ -18,6 +20,13 @@ from boxray.imaging.limits import MAX_FILE_BYTES, MIN_SIDE_PX, require_file_size
 from boxray.imaging.picture import read_jpeg, read_png
 from boxray.imaging.polarity import require_polarity
 from boxray.imaging.sniff import Kind, sniff
+
+_REASONS: Final[Mapping[type[OSError], str]] = {
+    FileNotFoundError: "there is no such file",
+    IsADirectoryError: "it is a folder",
+    PermissionError: "the file may not be read by this user",
+}
+"""What those say most often whom the system refuses a file."""
 
 _READERS = {Kind.DICOM: read_dicom, Kind.PNG: read_png, Kind.JPEG: read_jpeg}
 
@@ -85,6 +94,7 @@ def file_content(source: bytes | Path) -> bytes:
         with source.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)  # a pipe says that it is empty, and a file may grow
     except OSError as error:  # its text holds the path, so only the kind is told
-        raise InputError("input.unreadable", f"the file cannot be read ({type(error).__name__})") from None
+        reason = _REASONS.get(type(error), f"the file cannot be read ({type(error).__name__})")
+        raise InputError("input.unreadable", reason) from None
     require_file_size(len(data))
     return data

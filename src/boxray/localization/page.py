@@ -20,6 +20,9 @@ from boxray.imaging.draw import encode_png, on_film
 from boxray.localization.overlay import agreement_words, comparable
 from boxray.localization.words import ENGLISH, Texts
 
+_MOST_DIGITS: Final = 6
+"""Of a score beside its threshold; nobody reads more, and no score is worth more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -253,7 +256,8 @@ def _best_cell(row: Row, words: Texts) -> str:
     elif row.state == "boxed" or row.threshold is None:
         return _score(row.best)
     else:
-        said = words["table.below"].format(score=_score(row.best), threshold=_score(row.threshold))
+        score, threshold = told_apart(row.best, row.threshold)
+        said = words["table.below"].format(score=score, threshold=threshold)
     return f'<span class="bx-quiet">{escape(said)}</span>'
 
 
@@ -262,16 +266,31 @@ def _score(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
+def told_apart(score: float, threshold: float) -> tuple[str, str]:
+    """A score and its threshold as they are written side by side: with more digits where both would look the same.
+
+    >>> told_apart(0.031, 0.033), told_apart(0.252, 0.25)
+    (('0.031', '0.033'), ('0.252', '0.250'))
+    """
+    said = _score(score), _score(threshold)
+    for digits in range(3, _MOST_DIGITS + 1):
+        if score == threshold or float(said[0]) != float(said[1]):
+            break
+        said = f"{score:.{digits}f}", f"{threshold:.{digits}f}"
+    return said
+
+
 def _score_cell(row: Row, words: Texts) -> str:
     if row.score is None:
         return escape(words["table.not_assessed"])
-    mark, said = "", ""
+    mark, said, score = "", "", _score(row.score)
     if row.score_threshold is not None:
         mark = f'<i style="left:{100 * row.score_threshold:.0f}%"></i>'
         side = "&ge;" if row.score >= row.score_threshold else "&lt;"
-        said = f'<span class="bx-quiet">{side} {row.score_threshold:.2f}</span>'
+        score, threshold = told_apart(row.score, row.score_threshold)
+        said = f'<span class="bx-quiet">{side} {threshold}</span>'
     bar = f'<span class="bx-bar" aria-hidden="true"><b style="width:{100 * row.score:.0f}%"></b>{mark}</span>'
-    return f'<span class="bx-score">{row.score:.2f}</span>{bar}{said}'
+    return f'<span class="bx-score">{score}</span>{bar}{said}'
 
 
 STYLE: Final = """
@@ -287,7 +306,7 @@ STYLE: Final = """
 .bx-not-assessed .bx-state { color: #b0b0b0; font-style: italic; }
 .bx-quiet, .bx-findings td.bx-quiet { color: #b0b0b0; }
 .bx-swatch { display: inline-block; width: 11px; height: 11px; margin-right: 8px; border-radius: 2px; }
-.bx-score { display: inline-block; width: 2.6em; }
+.bx-score { display: inline-block; min-width: 2.1em; margin-right: .5em; }
 .bx-bar { display: inline-block; position: relative; width: 110px; height: 9px; margin-right: 9px;
   background: #303030; border-radius: 2px; }
 .bx-bar b { display: block; height: 100%; background: #8fb7d9; border-radius: 2px; }

@@ -29,7 +29,7 @@ from boxray.serve.pages.model import licences_of, model_page
 from boxray.serve.pages.read import read_page
 from boxray.serve.rest.app import build_rest, sweeping
 from boxray.serve.rest.kept import Readings
-from boxray.serve.server import end_on_sigterm, guarded, released_or_refused, require_safe, serve
+from boxray.serve.server import end_on_sigterm, guarded, require_safe, serve
 from boxray.serve.service import Service
 from boxray.serve.taming import OnlyWhatThePageAsks, tame_gradio
 from boxray.serve.viewer import viewer_style
@@ -184,17 +184,6 @@ class Doors:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
         of_rest = path == "/metrics" or path.startswith(("/v1/", "/health/", PREFIX))
         await (self._rest if of_rest else self._page)(scope, receive, send)
-
-
-def main(examples: Sequence[Path] = (), *, detector: str | None = None, **where: Any) -> NoReturn:
-    """Read with the released weights until Ctrl+C.
-
-    Args:
-        examples: Offered as buttons.
-        detector: Names other weights than the default ones.
-        **where: As for `launch`.
-    """
-    launch(released_or_refused(detector=detector), examples, **where)
 
 
 def _texts(source: str, licences: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -4,6 +4,7 @@ On SIGTERM it drains: readiness goes off, new radiographs are answered with 503,
 answered, then it ends.
 """
 
+import errno
 import logging
 import os
 import signal
@@ -145,15 +146,39 @@ def serve(app: Any, service: Service, *, address: str, port: int, root_path: str
 
     Returns:
         The exit code that says which signal ended it: 143 for SIGTERM, 130 for Ctrl+C.
+
+    Raises:
+        SystemExit: With code 78, and the reason on stderr, if nobody can listen there.
     """
     decoding_child().start()  # so that the first radiograph need not wait for it
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.create_server((address, port), family=family) as listening:
+    with listening_on(address, port) as listening:
         said = f"[{address}]" if ":" in address else address
         url = f"http://{said}:{listening.getsockname()[1]}{root_path}/"
         server = DrainingServer(app, service, url=url, root_path=root_path, drain_s=drain_s)
         server.run([listening])
     return _EXIT_SIGNAL + server.ended_by
+
+
+def listening_on(address: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        SystemExit: With code 78, and the reason on stderr: the port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        return socket.create_server((address, port), family=family)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise refused(
+                f"port {port} of {address} is taken, perhaps by another boxray; end that, or take another port: "
+                "--port N (0: a free one)"
+            ) from None
+        why = (error.strerror or type(error).__name__).partition(" (while")[0]  # Python repeats the address there
+        raise refused(
+            f"cannot listen on {address!r}, port {port} ({why}); --address names an address of this machine, "
+            "--port N a port that you may open, from 1024 on"
+        ) from None
 
 
 class DrainingServer(uvicorn.Server):

@@ -51,23 +51,40 @@ def require_writer() -> None:
 
 
 def header_of(data: bytes) -> Dataset | None:
-    """The header of a DICOM file, if an object can refer to it; None of all other files.
+    """`required_header`, or None of a file to which no object can refer."""
+    try:
+        return required_header(data)
+    except InputError:
+        return None
+
+
+def required_header(data: bytes) -> Dataset:
+    """The header of a DICOM file to which an object can refer.
 
     Pixels are left out, and with them private attributes and those of more than 1 MB: no object repeats them.
 
     Args:
         data: What was uploaded and read: `boxray.imaging.read` has judged it before.
+
+    Raises:
+        InputError: ``input.not_supported`` if it is no DICOM file, ``dicom.missing_required`` if its header lacks what
+            an object refers by, ``dicom.malformed`` if it cannot be understood.
     """
+    if sniff(data) is not Kind.DICOM:
+        raise InputError("input.not_supported", "it is no DICOM file, and an object refers to one")
     try:
-        if sniff(data) is not Kind.DICOM:
-            return None
         header = dcmread(BytesIO(data), stop_before_pixels=True, force=True)
         for tag in list(header.keys()):
             if tag.is_private or getattr(header.get_item(tag), "length", 0) > _LONGEST:
                 del header[tag]
-        return header if all(header.get(name) for name in _REQUIRED) else None
-    except Exception:  # noqa: BLE001 - pydicom raises what it likes; such a file gets no object
-        return None
+        missing = [name for name in _REQUIRED if not header.get(name)]
+    except Exception as error:  # noqa: BLE001 - pydicom raises what it likes, and its message may quote the patient
+        what = type(error).__name__
+        raise InputError("dicom.malformed", f"its header cannot be understood ({what})") from None
+    if missing:
+        names = ", ".join(missing)
+        raise InputError("dicom.missing_required", f"its header has no {names}, by which an object refers to it")
+    return header
 
 
 def reference(header: Dataset, reading: Reading) -> Dataset:

@@ -35,7 +35,7 @@ FILES: Final = (
 
 NAMES: Final = (
     *("openRoom", "Words", "Annotations", "unpackedPixels", "shades", "mapPicture", "OVERLAY_OPACITY"),
-    *("boxesAt", "rowsAt", "reshaped", "zoomedAt", "toFilm"),
+    *("boxesAt", "rowsAt", "apartWords", "reshaped", "zoomedAt", "toFilm"),
 )
 """What the joined code gives out: the page, and what tests look at."""
 

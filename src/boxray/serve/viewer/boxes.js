@@ -1,5 +1,7 @@
 /** Which boxes are seen, and what is said of each finding, at a threshold; no server is asked. */
 
+const MOST_DIGITS = 6;
+
 /** @typedef {{index: number, id: string, finding: string, score: number, box: number[]}} Shown */
 
 /** Boxes that reach their threshold, numbered as a reading at this threshold numbers them.
@@ -53,6 +55,15 @@ function agreementWords(row, words) {
 
 /** Two digits, three where two would say little: a weak finding is probable in a few boxes of a hundred. */
 function scoreWords(score) { return score >= 0.1 ? score.toFixed(2) : score.toFixed(3); }
+
+/** A score and its threshold side by side, with more digits where both would look the same; as `told_apart` of
+ *  `boxray/localization/page.py` writes them. @returns {[string, string]} */
+function apartWords(score, least) {
+  let said = [scoreWords(score), scoreWords(least)];
+  for (let digits = 3; digits <= MOST_DIGITS && score !== least && Number(said[0]) === Number(said[1]); digits++)
+    said = [score.toFixed(digits), least.toFixed(digits)];
+  return said;
+}
 
 /** The smallest box round a point; `slack` in pixels of the film. */
 function boxAt(boxes, point, slack) {

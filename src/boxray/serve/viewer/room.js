@@ -17,6 +17,7 @@ class Room {
     this.row = null;
     /** @type {Row|null} the row that is opened as soon as there is anything of it */
     this.wanted = null;
+    this.mayGo = false;  // whether somebody agreed that the page, and all that is on it, goes
     this.readFirst = kept('readFirst') === 'yes';
     this.reader = kept('reader') ?? '';
     this.film.state.layout = window.innerWidth >= SIDE_FROM_PX ? 'side' : 'boxes';
@@ -111,7 +112,15 @@ class Room {
     });
     document.addEventListener('fullscreenchange', () => this.film.update({}));
     document.addEventListener('keydown', (event) => this.key(event));
+    document.addEventListener('boxray-reload', (event) => {
+      this.mayGo = !this.held || confirm(this.words.say('viewer.leave', {n: this.held}));
+      if (!this.mayGo) event.preventDefault();
+    });
+    window.addEventListener('beforeunload', (event) => { if (this.held && !this.mayGo) event.preventDefault(); });
   }
+
+  /** How many films a page that goes takes with it: their place in the worklist, and what was said of them. */
+  get held() { return this.list.rows.filter((row) => !['refused', 'failed'].includes(row.status)).length; }
 
   key(event) {
     const {target} = event, typing = target.closest?.('input:not([type=radio], [type=range], [type=checkbox]), textarea, select');
@@ -373,7 +382,7 @@ class Room {
     if (film.speaks && layout !== 'boxes' && state.finding) {
       const row = rowsAt(film.said, this.setup.findings, state.threshold).find(({key}) => key === state.finding);
       const finding = words.finding(film.looks[state.finding]);
-      const score = row.score === null ? '' : row.score.toFixed(2);
+      const score = row.score === null ? '' : scoreWords(row.score);
       parts.push(make('p', {class: 'bx-map-caption'},
         make('b', {}, film.map ? words.say('viewer.map_caption', {finding, score}) : words.say('viewer.no_map', {finding})),
         film.map ? ` ${agreementWords(row, words)}. ${words.say('viewer.reference', {value: number(film.said.full)})}` : ''));

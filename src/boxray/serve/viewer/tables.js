@@ -42,15 +42,17 @@ function bestWords(row, words) {
   if (row.state === 'not_assessed') return words.say('table.not_assessed');
   if (row.best === null) return words.say('table.none');
   if (row.state === 'boxed' || row.least === null) return scoreWords(row.best);
-  return words.say('table.below', {score: scoreWords(row.best), threshold: scoreWords(row.least)});
+  const [score, threshold] = apartWords(row.best, row.least);
+  return words.say('table.below', {score, threshold});
 }
 
 function scoreCell(row, words) {
   if (row.score === null) return [words.say('table.not_assessed')];
   const mark = row.leastScore === null ? null : make('i', {style: `left:${100 * row.leastScore}%`});
   const bar = make('span', {class: 'bx-bar', 'aria-hidden': 'true'}, make('b', {style: `width:${100 * row.score}%`}), mark);
-  const side = row.leastScore === null ? '' : `${row.score >= row.leastScore ? '≥' : '<'} ${row.leastScore.toFixed(2)}`;
-  return [make('span', {class: 'bx-score'}, row.score.toFixed(2)), bar, make('span', {class: 'bx-quiet'}, side)];
+  const [score, least] = row.leastScore === null ? [scoreWords(row.score), ''] : apartWords(row.score, row.leastScore);
+  const side = row.leastScore === null ? '' : `${row.score >= row.leastScore ? '≥' : '<'} ${least}`;
+  return [make('span', {class: 'bx-score'}, score), bar, make('span', {class: 'bx-quiet'}, side)];
 }
 
 /** Every box that is seen, the reader's too, with what may be done with it. */

@@ -58,7 +58,11 @@ class _Inserting:
 
 
 def head_script(language: str) -> str:
-    """Tells Gradio the language, keeps it in a cookie, and lets a button with ``data-language`` choose another one."""
+    """Tells Gradio the language, keeps it in a cookie, and lets a button with ``data-language`` choose another one.
+
+    Another one needs the page anew, as Gradio asks for the language once. Whoever holds what would be lost then cancels
+    the event ``boxray-reload``.
+    """
     said = {"LANGUAGE": language, "TAG": words_in(language).tag, "COOKIE": COOKIE, "ALL": list(LANGUAGES)}
     script = _SCRIPT
     for name, value in said.items():
@@ -75,6 +79,7 @@ _SCRIPT: Final = """
   document.addEventListener('click', (event) => {
     const chosen = event.target.closest('[data-language]')?.dataset.language;
     if (!ALL.includes(chosen)) return;
+    if (!document.dispatchEvent(new Event('boxray-reload', {cancelable: true}))) return;
     keep(chosen);
     location.reload();
   });

@@ -1,0 +1,123 @@
+"""Folders that a command writes into: made or refused in words, and the folder of `boxray read --out`.
+
+That one holds ``readings.jsonl`` and what one run drew, so that no picture stands there without its reading. A second
+run replaces it whole; what no run wrote is never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Final
+
+from boxray.core.errors import DataError
+from boxray.core.reading import SCHEMA
+
+READINGS: Final = "readings.jsonl"
+
+_ENDINGS: Final = (".png", ".sr.dcm", ".gsps.dcm")
+"""Of what a run writes of one file; the objects lie here where ``--sr`` names the same folder."""
+
+_LONGEST_STEM_BYTES: Final = 230
+"""Of the 255 that a file system gives a name."""
+
+_WANTED: Final = "name a folder that is new or that you may write to"
+
+
+def make_folder(option: str, folder: Path) -> None:
+    """Make the folder of an option where it is not there yet.
+
+    Raises:
+        DataError: If there is no such folder then, or nothing can be written into it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{option} {_in_the_way(folder, error)}; {_WANTED}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(f"{option} is a folder that may not be written to; {_WANTED}")
+
+
+def _in_the_way(folder: Path, error: OSError) -> str:
+    if folder.exists() and not folder.is_dir():
+        return "is a file"
+    if any(parent.exists() and not parent.is_dir() for parent in folder.parents):
+        return "lies below a file"
+    return f"cannot be made ({error.strerror})"
+
+
+def begin_of(number: int, file: str) -> str:
+    """How the names begin of what a run writes of one file: its number, and its stem, cut so that an ending fits.
+
+    Args:
+        number: Of the file in the run, from 1.
+        file: As its reading names it.
+    """
+    return f"{number:04d}-{os.fsdecode(os.fsencode(Path(file).stem)[:_LONGEST_STEM_BYTES])}"
+
+
+def older_run(folder: Path, to_read: Sequence[Path]) -> list[Path]:
+    """The files of an older run, which `replaced` takes away; none in an empty folder. Asked before the work.
+
+    Args:
+        folder: Of `boxray read --out`.
+        to_read: What this run will read.
+
+    Raises:
+        DataError: If the folder holds something else, or a file that is to be read.
+    """
+    there = sorted(folder.iterdir())
+    names = _written_by_the_run_of(folder / READINGS)
+    n_others = sum(path.name not in names or not path.is_file() for path in there)
+    if n_others:
+        what = "1 file or folder" if n_others == 1 else f"{n_others} files or folders"
+        raise DataError(
+            f"--out holds {what} that no earlier reading wrote; name a folder that is new, empty, or holds the files "
+            "of an earlier `boxray read --out` alone, which are then replaced"
+        )
+    if there and any(path.resolve().is_relative_to(folder.resolve()) for path in to_read):
+        raise DataError("--out holds files that are to be read, and would replace them; name another folder")
+    return there
+
+
+def _written_by_the_run_of(record: Path) -> set[str]:
+    """Names of all that a run may have written, its record among them; none where the record is not ours."""
+    names = {READINGS}
+    try:
+        lines = record.read_text(encoding="utf-8").split("\n")
+        for number, line in enumerate(filter(None, lines), start=1):
+            reading = json.loads(line)
+            if reading["schema"] != SCHEMA:
+                return set()
+            begin = begin_of(number, reading["file"])
+            names |= {begin + ending for ending in _ENDINGS}
+    except (OSError, ValueError, LookupError, TypeError):  # a torn line, or JSON of another form
+        return set()
+    return names
+
+
+@contextmanager
+def replaced(folder: Path, older: Sequence[Path], begins: Sequence[str]) -> Iterator[IO[str]]:
+    """The record of a new run, line by line on the disk; a run that is cut off leaves no picture without its line.
+
+    Args:
+        folder: Of the run.
+        older: From `older_run`.
+        begins: From `begin_of`, of all files of the run.
+    """
+    path = folder / READINGS
+    for old in sorted(older, key=lambda old: old == path):  # the record goes last: it says what is ours
+        old.unlink()
+    with path.open("w", encoding="utf-8", buffering=1) as record:
+        try:
+            yield record
+        except BaseException:
+            with suppress(OSError):  # of a full disk, which is told as it came
+                record.flush()
+            n_lines = path.read_bytes().count(b"\n")
+            for begin in begins[n_lines:]:
+                (folder / f"{begin}.png").unlink(missing_ok=True)
+            raise
