@@ -37,7 +37,10 @@ DATASETS = Path("datasets.yaml")
 
 @app.command()
 def build(
-    out: Annotated[Path, typer.Option(help="Folder of the built set.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of the built set: new, empty, or an earlier build, which is brought up to date."),
+    ],
     datasets: Annotated[Path, typer.Option(help="Which sources, and where they lie.")] = DATASETS,
     label_space: Annotated[
         str | None,

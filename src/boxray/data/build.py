@@ -27,6 +27,7 @@ from boxray.data.manifest import BOX_COLUMNS, CORNERS, IMAGE_COLUMNS, RULED_BY, 
 from boxray.data.merge import Merged, merge_copies, who_looked
 from boxray.data.pictures import Shelf
 from boxray.data.presence import Cells, Rule
+from boxray.data.room import require_room
 from boxray.data.sources import Download, importer_of
 from boxray.data.split import PARTS, Deal, Split, deal
 from boxray.data.yolo_files import write_yolo_files
@@ -64,8 +65,9 @@ def build(
         The manifest and its audit, both saved, and each source's books.
 
     Raises:
-        DataError: If a source is not where the file says, or contradicts its card; if the file's `names` are not
-            the label space, or a card uses a word that no label space knows; if the log of corrections is damaged.
+        DataError: If something else is in the way in `out`, or it is or holds or lies in the folder of a source; if a
+            source is not where the file says, or contradicts its card; if the file's `names` are not the label space,
+            or a card uses a word that no label space knows; if the log of corrections is damaged.
     """
     label_space = load_label_space(datasets.label_space)
     _require_names(datasets, label_space)
@@ -73,9 +75,11 @@ def build(
     for card in deck.values():
         _require_known_words(card, label_space)
     log = CorrectionLog.read(datasets.corrections) if datasets.corrections else CorrectionLog()
+    require_room(out, datasets.sources.values())
     out.mkdir(parents=True, exist_ok=True)
-    forget(out)
     shelf = Shelf(out)
+    shelf.begin()  # before the old manifest goes: from now on the folder is known as a build's, wherever this one ends
+    forget(out)
     audits = {name: Books(card) for name, card in deck.items()}
     gathered = together(
         _gather(name, entry, deck[name], label_space, datasets.split.key, shelf, audits[name], progress)
