@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from threading import Barrier
 
 import cv2
@@ -759,6 +760,23 @@ def test_a_build_that_stops_leaves_no_old_set_that_seems_whole(tmp_path):
 
     with pytest.raises(DataError, match="no built data set"):
         Manifest.load(tmp_path / "built")
+
+
+def test_sources_whose_folders_are_not_there_are_told_before_anything_is_decoded(tmp_path, monkeypatch):
+    a_yolo_project(tmp_path / "project", {"a": []})
+    roots = {"made": "source", "one": "../not here", "two": str(tmp_path / "nor here")}
+    sources = {name: {"card": "made", "root": root} for name, root in roots.items()}
+    write_text(tmp_path / "project" / "mine.yaml", yaml.safe_dump({"sources": sources}))
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(DataError) as refused:
+        build(read_datasets_file(Path("project/mine.yaml")), Path("built"), cards=tmp_path / "project" / "cards")
+
+    said = str(refused.value)
+    where = f"{tmp_path / 'not here'} (root: ../not here in project/mine.yaml); nor are those of two."
+    assert f"the folder of source 'one' is not there: {where}" in said
+    assert "boxray data sources" in said
+    assert not Path("built").exists()
 
 
 def test_a_source_of_which_nothing_is_here_is_built_to_an_empty_set(tmp_path):

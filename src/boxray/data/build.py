@@ -20,7 +20,7 @@ from boxray.data.card import Card, load_card, load_label_space
 from boxray.data.consensus import fuse_table
 from boxray.data.corrected import correct
 from boxray.data.correction_log import CorrectionLog
-from boxray.data.datasets_file import DatasetsFile, SourceEntry
+from boxray.data.datasets_file import DatasetsFile, SourceEntry, require_roots
 from boxray.data.gather import Gathered, Gatherer, Progress, together
 from boxray.data.likeness import SIDE_PX, near_copies
 from boxray.data.manifest import BOX_COLUMNS, CORNERS, IMAGE_COLUMNS, RULED_BY, Manifest, forget
@@ -65,8 +65,8 @@ def build(
         The manifest and its audit, both saved, and each source's books.
 
     Raises:
-        DataError: If something else is in the way in `out`, or it is or holds or lies in the folder of a source; if a
-            source is not where the file says, or contradicts its card; if the file's `names` are not the label space,
+        DataError: If a source is not where the file says, or contradicts its card; if something else is in the way in
+            `out`, or it is or holds or lies in the folder of a source; if the file's `names` are not the label space,
             or a card uses a word that no label space knows; if the log of corrections is damaged.
     """
     label_space = load_label_space(datasets.label_space)
@@ -75,6 +75,7 @@ def build(
     for card in deck.values():
         _require_known_words(card, label_space)
     log = CorrectionLog.read(datasets.corrections) if datasets.corrections else CorrectionLog()
+    require_roots(datasets)
     require_room(out, datasets.sources.values())
     out.mkdir(parents=True, exist_ok=True)
     shelf = Shelf(out)
