@@ -801,7 +801,7 @@ def test_progress_is_told_image_by_image(tmp_path):
         progress=lambda source, n: told.append((source, n)),
     )
 
-    assert told == [("made", 1), ("made", 1), ("copies", 0)]
+    assert told == [("made", 1), ("made", 1), ("looking for copies", 0), ("writing labels and audit", 0)]
 
 
 def test_tables_hold_columns_that_the_manifest_names(many_sources):

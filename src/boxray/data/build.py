@@ -99,6 +99,7 @@ def build(
         books.images_built = int((merged.images["source"] == name).sum())
         books.boxes_built = int(merged.boxes["reader"].str.startswith(f"{name}/").sum())
         books.close()
+    progress("writing labels and audit", 0)
     shelf.keep(merged.images["picture"])
     write_yolo_files(manifest)
     audit = audit_of(manifest, audits, merged, looked, dealt, corrected.counts, decoded=shelf.decoded)
@@ -126,7 +127,7 @@ def _gather(
 
 def _groups(gathered: Gathered, progress: Progress) -> IntArray:
     """Copies: the same pixels, or pictures so alike that they are the same film."""
-    progress("copies", 0)
+    progress("looking for copies", 0)
     pixels = pd.factorize(gathered.images["sha256"])[0]
     thumbnails = np.array(gathered.thumbnails, dtype=np.uint8).reshape(-1, SIDE_PX, SIDE_PX)
     alike = near_copies(gathered.images["hash"].to_numpy(dtype=np.uint64), thumbnails)
