@@ -50,13 +50,15 @@ def test_all_read_leaves_with_0(tmp_path: Path) -> None:
     assert read(write_chest(tmp_path / "a.png")) == 0
 
 
-def test_a_folder_is_read_by_name_and_hidden_files_are_left_out(
+def test_a_folder_is_read_by_name_and_hidden_files_and_a_systems_own_are_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("b.png", "a.png", ".hidden.png", "inside/c.png"):
+    for name in ("b.png", "a.png", ".hidden.png", "inside/c.png", "__MACOSX/a.png"):
         write_chest(tmp_path / name)
+    for name in ("Thumbs.db", "inside/desktop.ini"):
+        (tmp_path / name).touch()
 
-    read(tmp_path, "--json")
+    assert read(tmp_path, "--json") == 0
 
     assert [Path(str(row["file"])).name for row in readings(capsys)] == ["a.png", "b.png", "c.png"]
 

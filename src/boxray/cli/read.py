@@ -21,6 +21,7 @@ from boxray.engines import EngineName
 from boxray.imaging.children import DecodingChildren
 from boxray.imaging.draw import encode_png
 from boxray.imaging.read import read_radiograph
+from boxray.imaging.sniff import is_of_the_system
 from boxray.localization.overlay import overlay
 from boxray.localization.reader import Reader, released_reader
 from boxray.serve.dicom import header_of, presentation_state, require_writer, structured_report
@@ -66,7 +67,7 @@ def read(
             folder.mkdir(parents=True, exist_ok=True)
     paths = list(expand(files))
     if not paths:
-        PEOPLE.print("no file to read: the folders are empty, or hold hidden files alone")
+        PEOPLE.print("no file to read: the folders are empty, or hold hidden files and a system's own alone")
     reader = released_reader(engine, only, many=len(paths) >= MANY, detector=detector, scope_check=scope_check)
     not_read = 0
     with (
@@ -100,16 +101,14 @@ def _stem(path: Path) -> str:
 
 
 def expand(files: list[Path]) -> Iterator[Path]:
-    """Files as given, folders as the files in and below them by name; hidden ones are left out.
+    """Files as given, folders as the files in and below them by name; hidden ones and a system's own are left out.
 
     A file that does not exist stays in: it gets its record like any other.
     """
     for path in files:
         if path.is_dir():
             inside = (file for file in sorted(path.rglob("*")) if file.is_file())
-            yield from (
-                file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
+            yield from (file for file in inside if not is_of_the_system(file.relative_to(path).parts))
         else:
             yield path
 
