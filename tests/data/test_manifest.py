@@ -173,7 +173,7 @@ def test_while_tables_are_written_over_old_ones_there_is_no_set(tmp_path, monkey
         ("nosuch", "there is no such folder; make it with: boxray data build --out {folder}"),
         (
             "begun",
-            "the folder has no manifest.json, which a build writes last; make a set with: boxray data build --out",
+            "the folder has no manifest.json, which a build writes last; make one with: boxray data build --out",
         ),
         ("file", "it is a file; name the folder that boxray data build --out has made"),
     ],

@@ -199,7 +199,7 @@ class Manifest:
 def _why_not(folder: Path) -> str:
     """Why a folder without a manifest holds no set, and what to do."""
     if folder.is_dir():
-        return f"the folder has no {ABOUT}, which a build writes last; make a set with: boxray data build --out FOLDER"
+        return f"the folder has no {ABOUT}, which a build writes last; make one with: boxray data build --out FOLDER"
     if folder.exists():
         return "it is a file; name the folder that boxray data build --out has made"
     return f"there is no such folder; make it with: boxray data build --out {folder}"
