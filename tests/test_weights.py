@@ -100,7 +100,9 @@ def test_weights_without_a_hash_have_no_identity():
         ),
         pytest.param(lambda folder: (folder / "tiny-1.0.onnx").write_bytes(b""), "has SHA-256", id="E4-empty"),
         pytest.param(lambda folder: (folder / "tiny-1.0.onnx").unlink(), "is not beside its card", id="gone"),
-        pytest.param(lambda folder: (folder / "tiny-1.0.json").unlink(), "there is no card", id="without-a-card"),
+        pytest.param(
+            lambda folder: (folder / "tiny-1.0.json").unlink(), r"tiny-1\.0\.json is not there", id="without-a-card"
+        ),
         pytest.param(
             lambda folder: (folder / "tiny-1.0.json").write_text('{"name": '), "is no model card", id="E4-torn-card"
         ),
@@ -151,6 +153,33 @@ def test_a_card_keeps_the_name_of_its_weights(released):
 
     with pytest.raises(ModelError, match=r"better\.json is the card of tiny-1\.0"):
         load_card(renamed, check=".onnx")
+
+
+def test_weights_without_a_card_are_refused_because_nobody_knows_what_they_answer(released):
+    released.unlink()
+
+    with pytest.raises(ModelError, match=r"there is no card tiny-1\.0\.json beside the weights"):
+        load_card(released.with_suffix(".onnx"), check=".onnx")
+
+
+@pytest.mark.parametrize("name", ["tiny-1.0.banana", "tiny-1.0.safetensor", "tiny-1.0", "tiny-1.1.onnx", "tiny.json"])
+def test_weights_that_are_not_there_are_refused_by_their_path_with_what_lies_beside_it(released, name):
+    """The card of others would answer for them: `with_suffix` leads from any of these but two to it."""
+    with pytest.raises(ModelError) as refused:
+        load_card(released.with_name(name), check=".onnx")
+
+    assert f"{released.with_name(name)} is not there" in str(refused.value)
+    assert "tiny-1.0-old.onnx, tiny-1.0.json, tiny-1.0.onnx, tiny-1.0.safetensors" in str(refused.value)
+
+
+def test_what_lies_beside_weights_and_is_none_is_refused(released):
+    with pytest.raises(ModelError, match=r"tiny-1\.0\.txt is neither a card nor weights.*tiny-1\.0\.onnx"):
+        load_card(released.with_suffix(".txt"), check=".onnx")
+
+
+def test_of_weights_in_a_folder_that_is_not_there_the_folder_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"nowhere is no folder"):
+        load_card(tmp_path / "nowhere" / "tiny.onnx", check=".onnx")
 
 
 @pytest.fixture

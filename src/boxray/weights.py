@@ -220,8 +220,10 @@ def load_card(path: Path, *, check: str) -> tuple[ModelCard, Path]:
         check: Suffix of the file that is wanted.
 
     Raises:
-        ModelError: If the card is missing or not one, or the file is not what the card says.
+        ModelError: If `path` is not there or is neither, the card is missing or not one, or the file is not what the
+            card says.
     """
+    _require_there(path)
     card_path = path.with_suffix(".json")
     if not card_path.is_file():
         raise ModelError(
@@ -242,6 +244,18 @@ def load_card(path: Path, *, check: str) -> tuple[ModelCard, Path]:
             f"{file.name} has SHA-256 {found[:12]}…, the card says {card.sha256.get(file.name, 'none')[:12]}…"
         )
     return card, file
+
+
+def _require_there(path: Path) -> None:
+    """The very file that was named: its name without the suffix would lead to a card all the same."""
+    if path.suffix in _WEIGHT_FILES and path.is_file():
+        return
+    folder = path.parent
+    if not folder.is_dir():
+        raise ModelError(f"{path} is not there: {folder} is no folder; released weights lie in <job>/weights")
+    beside = sorted(each.name for each in folder.iterdir() if each.suffix in _WEIGHT_FILES)
+    fault = "is neither a card nor weights" if path.exists() else "is not there"
+    raise ModelError(f"{path} {fault}; cards and weights beside it: {', '.join(beside) or 'none'}")
 
 
 def save_card(card: ModelCard, folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import pytest
 import boxray.core
 from boxray.cli.demo import examples
 from boxray.cli.main import main
+from boxray.core.bench import bench_folder
 from boxray.localization.reader import NOT_CHECKED
 from making import write_chest
 
@@ -50,13 +52,15 @@ def test_all_read_leaves_with_0(tmp_path: Path) -> None:
     assert read(write_chest(tmp_path / "a.png")) == 0
 
 
-def test_a_folder_is_read_by_name_and_hidden_files_are_left_out(
+def test_a_folder_is_read_by_name_and_hidden_files_and_a_systems_own_are_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("b.png", "a.png", ".hidden.png", "inside/c.png"):
+    for name in ("b.png", "a.png", ".hidden.png", "inside/c.png", "__MACOSX/a.png"):
         write_chest(tmp_path / name)
+    for name in ("Thumbs.db", "inside/desktop.ini"):
+        (tmp_path / name).touch()
 
-    read(tmp_path, "--json")
+    assert read(tmp_path, "--json") == 0
 
     assert [Path(str(row["file"])).name for row in readings(capsys)] == ["a.png", "b.png", "c.png"]
 
@@ -219,6 +223,23 @@ def test_the_released_models_find_on_each_example_what_it_was_made_to_show(
     cases = {row["finding"]: row["case"] for row in rows["effusion"]["agreement"]}  # type: ignore[attr-defined]
     assert cases["effusion"] == "both"
     assert rows["no_finding"]["detections"] == []
+
+
+def test_the_false_alarm_that_the_examples_are_described_with_is_what_the_classifier_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In float32, which is the same on every processor; the quick engine may compute in bfloat16."""
+    described = (bench_folder("data/examples") / "README.md").read_text(encoding="utf-8")
+    told = re.search(r"cardiomegaly on `no_finding` \((0\.\d\d) in float32, threshold (0\.\d\d);", described)
+    assert told is not None, "the sentence has other words now: this test holds its numbers to the models"
+
+    film = bench_folder("data/examples") / "no_finding.dcm"
+    read(film, "--json", "--only", "classifier", "--engine", "openvino-f32")
+
+    (row,) = readings(capsys)
+    thresholds = row["models"]["classifier"]["thresholds"]  # type: ignore[index]
+    said = row["scores"]["cardiomegaly"], thresholds["cardiomegaly"]  # type: ignore[index]
+    assert [f"{number:.2f}" for number in said] == list(told.groups())
 
 
 def test_what_is_no_chest_is_refused_unless_the_scope_check_is_off(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from threading import Barrier
 
 import cv2
@@ -761,6 +762,23 @@ def test_a_build_that_stops_leaves_no_old_set_that_seems_whole(tmp_path):
         Manifest.load(tmp_path / "built")
 
 
+def test_sources_whose_folders_are_not_there_are_told_before_anything_is_decoded(tmp_path, monkeypatch):
+    a_yolo_project(tmp_path / "project", {"a": []})
+    roots = {"made": "source", "one": "../not here", "two": str(tmp_path / "nor here")}
+    sources = {name: {"card": "made", "root": root} for name, root in roots.items()}
+    write_text(tmp_path / "project" / "mine.yaml", yaml.safe_dump({"sources": sources}))
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(DataError) as refused:
+        build(read_datasets_file(Path("project/mine.yaml")), Path("built"), cards=tmp_path / "project" / "cards")
+
+    said = str(refused.value)
+    where = f"{tmp_path / 'not here'} (root: ../not here in project/mine.yaml); nor are those of two."
+    assert f"the folder of source 'one' is not there: {where}" in said
+    assert "boxray data sources" in said
+    assert not Path("built").exists()
+
+
 def test_a_source_of_which_nothing_is_here_is_built_to_an_empty_set(tmp_path):
     project = a_yolo_project(tmp_path, {"a": ["0 0.5 0.5 0.2 0.2"]})
     (tmp_path / "source" / "images" / "a.png").unlink()
@@ -783,7 +801,7 @@ def test_progress_is_told_image_by_image(tmp_path):
         progress=lambda source, n: told.append((source, n)),
     )
 
-    assert told == [("made", 1), ("made", 1), ("copies", 0)]
+    assert told == [("made", 1), ("made", 1), ("looking for copies", 0), ("writing labels and audit", 0)]
 
 
 def test_tables_hold_columns_that_the_manifest_names(many_sources):

@@ -249,6 +249,18 @@ def test_an_undone_correction_leaves_the_set_as_published(published, holds, corr
 
     assert built.manifest.fingerprint == published.fingerprint
     assert not (built.manifest.folder / "corrections.csv").exists()
+    of_corrections = (built.manifest.folder / "AUDIT.md").read_text().split("## Corrections\n\n")[1].split("\n## ")[0]
+    assert of_corrections == "No edit is in force (1 batches undone).\n"
+
+
+def test_the_audit_has_no_empty_table_of_findings_where_every_edit_was_left_out(holds, corrected):
+    holds("nobody:1", "right_lung", NEW, sha256="0" * 64)
+
+    text = (corrected().manifest.folder / "AUDIT.md").read_text()
+
+    assert "1 edits of 1 batches are in force" in text
+    assert "| left out, because | opinions of reviewers |" in text
+    assert "decided by reviewers" not in text
 
 
 def test_corrections_move_no_patient_from_one_part_to_another(published, holds, corrected):

@@ -167,6 +167,28 @@ def test_while_tables_are_written_over_old_ones_there_is_no_set(tmp_path, monkey
         Manifest.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("nosuch", "there is no such folder; make it with: boxray data build --out {folder}"),
+        (
+            "begun",
+            "the folder has no manifest.json, which a build writes last; make one with: boxray data build --out",
+        ),
+        ("file", "it is a file; name the folder that boxray data build --out has made"),
+    ],
+)
+def test_where_no_set_was_built_the_folder_is_named_and_what_to_do(tmp_path, name, state):
+    (tmp_path / "begun" / "images").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    folder = tmp_path / name
+
+    with pytest.raises(DataError) as refused:
+        Manifest.load(folder)
+
+    assert f"there is no built data set in {folder}: {state.format(folder=folder)}" in str(refused.value)
+
+
 def test_images_are_spread_over_the_sources_while_they_last_and_the_same_each_time(tmp_path):
     cells = {"fluid": ("unknown", "none"), "heart": ("unknown", "none")}
     rows = [

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,12 @@ from boxray.core.errors import ModelError
 from boxray.core.frames import Letterbox
 from boxray.core.radiograph import Radiograph
 from boxray.detection.detect import EVERYTHING, YoloDetector, one_finding
+from boxray.detection.load import open_detector
+from boxray.detection.quantize import quantize
 from boxray.imaging.clahe import equalise_shades
 from boxray.runs.recipe import Clahe
-from boxray.weights import ModelCard
+from boxray.weights import ModelCard, save_card
+from built import build_tiny_set
 from making import detector_card, label_space
 
 SPACE = label_space("fluid", "heart", "never")
@@ -251,3 +255,27 @@ def test_weights_without_operating_points_ask_for_a_score() -> None:
         detector.detect(film(100, 50))
 
     assert detector.detect(film(100, 50), 0.3) == ()
+
+
+@pytest.mark.parametrize("suffix", [".json", ".onnx", ".safetensors"])
+def test_a_classifier_where_a_detector_is_wanted_is_refused_whichever_of_its_files_is_named(
+    tmp_path: Path, suffix: str
+) -> None:
+    """Its graph would be asked for boxes, its tensors for an architecture of YOLO."""
+    weights = a_classifier(tmp_path).with_suffix(suffix)
+
+    with pytest.raises(ModelError, match=r"tiny is of classification, a detector is wanted; see detection/weights"):
+        open_detector(weights, tmp_path / "state")
+
+
+def test_a_classifier_is_not_made_into_an_int8_detector(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="tiny is of classification, a detector is wanted"):
+        quantize(a_classifier(tmp_path), build_tiny_set(tmp_path / "set", per_split=1))
+
+
+def a_classifier(folder: Path) -> Path:
+    """The card of a classifier; what lies beside it is never opened."""
+    for suffix in (".onnx", ".safetensors"):
+        (folder / f"tiny{suffix}").write_bytes(b"any")
+    plain = card().model_copy(update={"name": "tiny", "job": "classification", "sha256": {}})
+    return save_card(plain, folder)

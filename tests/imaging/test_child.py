@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -266,6 +267,29 @@ def test_the_keeper_ends_with_its_program(tmp_path, good_file):
         time.sleep(0.1)
     else:
         pytest.fail("the keeper outlived its program")
+
+
+KEEPER = "from boxray.imaging.child import keep; keep()"
+LIMITS = '["boxray.imaging.read:decode", 600000000, 5, 10.0]'
+
+
+@pytest.mark.parametrize("gone", ["while the libraries load", "half-way through a file", "while a file is decoded"])
+def test_a_keeper_whose_program_was_ended_ends_without_a_word(good_file, gone):
+    """`timeout 30 boxray data build` gave a traceback of each keeper, one through the other."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    keeper = subprocess.Popen([sys.executable, "-P", "-c", KEEPER, LIMITS], **pipes)
+    options = b'{"check_polarity": false}'
+    if gone != "while the libraries load":
+        assert keeper.stdout.read(1) == b"+"
+        sent = len(good_file) // (2 if gone == "half-way through a file" else 1)
+        keeper.stdin.write(struct.pack("<IQ", len(options), len(good_file)) + options + good_file[:sent])
+    keeper.stdout.close()
+    keeper.stdin.close()
+
+    said = keeper.stderr.read()
+    keeper.stderr.close()
+
+    assert (keeper.wait(60), said) == (0, b"")
 
 
 def test_a_script_without_a_main_guard_may_read_a_file(tmp_path, good_file):

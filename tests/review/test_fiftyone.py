@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from boxray.core.bench import bench_folder
 from boxray.core.boxes import Box
 from boxray.core.errors import DataError
 from boxray.core.findings import Presence
 from boxray.core.metrics import average_precision
 from boxray.core.reading import Detection
+from boxray.data.card import load_label_space
 from boxray.data.correction_log import CorrectionLog
 from boxray.data.corrections import Kind
 from boxray.data.manifest import Manifest
@@ -117,6 +119,21 @@ def test_open_edit_pull_and_open_again_loses_nothing(running, tiny, tmp_path):
     assert FiftyOneEdits(running[1])(tiny).corrections == ()
     (batch,) = CorrectionLog.read(log).in_force
     assert batch.name == pulled.batch.name
+
+
+def test_the_detectors_boxes_have_a_colour_of_their_own_and_those_of_readers_the_findings(running, tiny, tmp_path):
+    scheme = opened(tiny, running, tmp_path / "corrections").dataset.app_config.color_scheme
+
+    colours = {of["path"]: {each["value"]: each["color"] for each in of["valueColors"]} for of in scheme.fields}
+    of_findings = {finding.key: finding.colour for finding in TWO}
+    assert scheme.color_by == "value"
+    assert colours["annotation"] == of_findings
+    assert colours["detector"] == colours["detector_all"] == dict.fromkeys(TWO.keys, names.DETECTOR_COLOUR)
+
+
+def test_the_detectors_colour_is_that_of_no_finding_of_the_bench():
+    for file in bench_folder("data/label_spaces").glob("*.yaml"):
+        assert names.DETECTOR_COLOUR not in {finding.colour for finding in load_label_space(file.stem)}
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Spoiled boxes come first, and only where somebody looked."""
 
 import numpy as np
+import pytest
 
 from boxray.core.boxes import Box
 from boxray.core.reading import Detection
@@ -28,6 +29,19 @@ def a_set(folder, n_images=120, spoiled=()):
             boxes.append(box_row(row["image_id"], finding, true))
         said[row["image_id"]] = Said("RESULT", detections=tuple(found), thresholds={"fluid": 0.3, "heart": 0.3})
     return manifest_of(folder, rows, boxes, TWO), said
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_set_in_which_no_place_lacks_a_box_is_asked_about_like_any_other(tmp_path):
+    """Five films were enough: where nothing was missing, suspicion was no column of numbers."""
+    row = image_row(1, "test", {"fluid": ("boxed", "box"), "heart": ("unknown", "none")})
+    manifest = manifest_of(tmp_path, [row], [box_row("made:1", "fluid", (10, 20, 70, 90))], TWO)
+    near = Detection("fluid", 0.8, Box(12, 20, 72, 90))
+
+    table = suspects(manifest, {"made:1": Said("RESULT", detections=(near,), thresholds={"fluid": 0.3})})
+
+    assert table["kind"].tolist() == ["box"]
+    assert 0 < by_image(table)["made:1"] < 1
 
 
 def test_moved_boxes_are_the_first_suspects(tmp_path):

@@ -59,7 +59,13 @@ def test_a_file_lies_on_the_desk_as_it_came(desk):
 
 
 def test_every_file_of_a_zip_file_becomes_a_case_of_its_own_but_what_a_system_put_beside_them(desk):
-    packed = a_zip(("one.png", CHEST), ("folder/two.txt", b"2"), ("__MACOSX/._one.png", b"x"), (".DS_Store", b"x"))
+    packed = a_zip(
+        ("one.png", CHEST),
+        ("folder/two.txt", b"2"),
+        ("__MACOSX/._one.png", b"x"),
+        (".DS_Store", b"x"),
+        ("folder/Thumbs.db", b"x"),
+    )
 
     taken = desk.take("own", "films.zip", packed)
 

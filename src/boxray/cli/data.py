@@ -14,7 +14,7 @@ from rich.table import Table
 
 from boxray.cli.data_check import check
 from boxray.cli.data_download import download
-from boxray.cli.show import progress_bar
+from boxray.cli.show import building_bar
 from boxray.core.bench import bench_folder
 from boxray.core.errors import DataError
 from boxray.core.findings import Presence
@@ -37,7 +37,10 @@ DATASETS = Path("datasets.yaml")
 
 @app.command()
 def build(
-    out: Annotated[Path, typer.Option(help="Folder of the built set.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of the built set: new, empty, or an earlier build, which is brought up to date."),
+    ],
     datasets: Annotated[Path, typer.Option(help="Which sources, and where they lie.")] = DATASETS,
     label_space: Annotated[
         str | None,
@@ -57,13 +60,8 @@ def build(
         if not corrections.is_dir():
             raise DataError("there is no folder of corrections there; make one with: boxray review pull")
         what = what.model_copy(update={"corrections": corrections.resolve()})
-    with progress_bar("images", None) as progress:
-        built = build_set(
-            what,
-            out,
-            cards=cards,
-            progress=lambda source, n: progress.update(0, advance=n, description=source),  # type: ignore[arg-type]
-        )
+    with building_bar() as tell:
+        built = build_set(what, out, cards=cards, progress=tell)
     if as_json:
         print(json_text(built.audit.to_json()), end="")
         return

@@ -21,6 +21,7 @@ from boxray.engines import EngineName
 from boxray.imaging.children import DecodingChildren
 from boxray.imaging.draw import encode_png
 from boxray.imaging.read import read_radiograph
+from boxray.imaging.sniff import is_of_the_system
 from boxray.localization.overlay import overlay
 from boxray.localization.reader import Reader, released_reader
 from boxray.serve.dicom import presentation_state, require_writer, required_header, structured_report
@@ -108,23 +109,21 @@ def to_read(files: list[Path]) -> list[Path]:
     paths = list(expand(files))
     if not paths:
         raise typer.BadParameter(
-            "no file to read: what was named is empty, or holds hidden files alone; name DICOM, PNG or JPEG files, or "
-            "folders of them"
+            "no file to read: what was named is empty, or holds hidden files and a system's own alone; name "
+            "DICOM, PNG or JPEG files, or folders of them"
         )
     return paths
 
 
 def expand(files: list[Path]) -> Iterator[Path]:
-    """Files as given, folders as the files in and below them by name; hidden ones are left out.
+    """Files as given, folders as the files in and below them by name; hidden ones and a system's own are left out.
 
     A file that does not exist stays in: it gets its record like any other.
     """
     for path in files:
         if path.is_dir():
             inside = (file for file in sorted(path.rglob("*")) if file.is_file())
-            yield from (
-                file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
+            yield from (file for file in inside if not is_of_the_system(file.relative_to(path).parts))
         else:
             yield path
 

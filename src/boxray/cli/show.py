@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.progress import (
@@ -24,6 +26,8 @@ from boxray.core.reading import Reading
 from boxray.runs.step import Step, Tell
 
 PEOPLE = Console(stderr=True)
+IMAGES_A_LINE: Final = 500
+"""Of a build whose stderr is no terminal: some ten seconds of decoding on two cores."""
 
 
 @contextmanager
@@ -53,6 +57,26 @@ def training_bar() -> Iterator[Tell]:
             progress.update(TaskID(0), description=said, completed=step.batch, total=step.batches)
             if step.ends_epoch:
                 PEOPLE.print(said, highlight=False)
+
+        yield tell
+
+
+@contextmanager
+def building_bar() -> Iterator[Callable[[str, int], None]]:
+    """What a build is at, and how many images of it are finished, on stderr; where that is no terminal as lines."""
+    done: Counter[str] = Counter()
+    with progress_bar("reading tables", None) as progress:
+
+        def tell(what: str, n_images: int) -> None:
+            begins = what not in done
+            done[what] += n_images
+            progress.update(TaskID(0), description=what, completed=done[what])
+            if PEOPLE.is_terminal:
+                return
+            if begins:
+                PEOPLE.print(f"{what} ...", highlight=False)
+            elif done[what] % IMAGES_A_LINE == 0:
+                PEOPLE.print(f"{what}: {done[what]} images", highlight=False)
 
         yield tell
 

@@ -161,6 +161,8 @@ def _corrections(audit: Audit, edits: pd.DataFrame) -> list[str]:
     if not audit.corrections:
         return []
     counts = audit.corrections
+    if not len(edits):
+        return ["## Corrections", "", f"No edit is in force ({counts['undone']} batches undone).", ""]
     said = (
         f"{counts['edits']} edits of {counts['batches']} batches are in force ({counts['undone']} batches undone). "
         f"They decide on {counts['cells']} findings of images, on {counts['disputed']} of which reviewers differ; "
@@ -169,7 +171,8 @@ def _corrections(audit: Audit, edits: pd.DataFrame) -> list[str]:
     )
     lines = ["## Corrections", "", said, ""]
     lines += _table(["edit", "edits"], list(counts["kinds"].items()))
-    lines += _table(["finding", "findings of images decided by reviewers"], list(counts["findings"].items()))
+    if counts["findings"]:
+        lines += _table(["finding", "findings of images decided by reviewers"], list(counts["findings"].items()))
     if counts["left_out"]:
         lines += _table(["left out, because", "opinions of reviewers"], list(counts["left_out"].items()))
     shown = ["image", "finding", "edit", "before", "after", "reviewer", "reason", "built"]

@@ -20,13 +20,14 @@ from boxray.data.card import Card, load_card, load_label_space
 from boxray.data.consensus import fuse_table
 from boxray.data.corrected import correct
 from boxray.data.correction_log import CorrectionLog
-from boxray.data.datasets_file import DatasetsFile, SourceEntry
+from boxray.data.datasets_file import DatasetsFile, SourceEntry, require_roots
 from boxray.data.gather import Gathered, Gatherer, Progress, together
 from boxray.data.likeness import SIDE_PX, near_copies
 from boxray.data.manifest import BOX_COLUMNS, CORNERS, IMAGE_COLUMNS, RULED_BY, Manifest, forget
 from boxray.data.merge import Merged, merge_copies, who_looked
 from boxray.data.pictures import Shelf
 from boxray.data.presence import Cells, Rule
+from boxray.data.room import require_room
 from boxray.data.sources import Download, importer_of
 from boxray.data.split import PARTS, Deal, Split, deal
 from boxray.data.yolo_files import write_yolo_files
@@ -64,8 +65,9 @@ def build(
         The manifest and its audit, both saved, and each source's books.
 
     Raises:
-        DataError: If a source is not where the file says, or contradicts its card; if the file's `names` are not
-            the label space, or a card uses a word that no label space knows; if the log of corrections is damaged.
+        DataError: If a source is not where the file says, or contradicts its card; if something else is in the way in
+            `out`, or it is or holds or lies in the folder of a source; if the file's `names` are not the label space,
+            or a card uses a word that no label space knows; if the log of corrections is damaged.
     """
     label_space = load_label_space(datasets.label_space)
     _require_names(datasets, label_space)
@@ -73,9 +75,12 @@ def build(
     for card in deck.values():
         _require_known_words(card, label_space)
     log = CorrectionLog.read(datasets.corrections) if datasets.corrections else CorrectionLog()
+    require_roots(datasets)
+    require_room(out, datasets.sources.values())
     out.mkdir(parents=True, exist_ok=True)
-    forget(out)
     shelf = Shelf(out)
+    shelf.begin()  # before the old manifest goes: from now on the folder is known as a build's, wherever this one ends
+    forget(out)
     audits = {name: Books(card) for name, card in deck.items()}
     gathered = together(
         _gather(name, entry, deck[name], label_space, datasets.split.key, shelf, audits[name], progress)
@@ -94,6 +99,7 @@ def build(
         books.images_built = int((merged.images["source"] == name).sum())
         books.boxes_built = int(merged.boxes["reader"].str.startswith(f"{name}/").sum())
         books.close()
+    progress("writing labels and audit", 0)
     shelf.keep(merged.images["picture"])
     write_yolo_files(manifest)
     audit = audit_of(manifest, audits, merged, looked, dealt, corrected.counts, decoded=shelf.decoded)
@@ -121,7 +127,7 @@ def _gather(
 
 def _groups(gathered: Gathered, progress: Progress) -> IntArray:
     """Copies: the same pixels, or pictures so alike that they are the same film."""
-    progress("copies", 0)
+    progress("looking for copies", 0)
     pixels = pd.factorize(gathered.images["sha256"])[0]
     thumbnails = np.array(gathered.thumbnails, dtype=np.uint8).reshape(-1, SIDE_PX, SIDE_PX)
     alike = near_copies(gathered.images["hash"].to_numpy(dtype=np.uint64), thumbnails)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from boxray.core.errors import DataError
 from boxray.data.corrections import SOURCE as REVIEWERS
@@ -28,6 +28,21 @@ class SourceEntry(_Strict):
     """Where its pictures lie if not below `root`; relative to the file that names it."""
     patients_of: str | None = None
     """The source whose patients these are too, under the same ids, so that both fall into the same split."""
+    _stated: str = PrivateAttr("")
+    """How the file that names it words its root: for who has to mend it."""
+
+    def seen_from(self, file: Path) -> SourceEntry:
+        """The same with absolute paths, as `file` means them."""
+        base = file.resolve().parent
+        pictures = (base / self.pictures).resolve() if self.pictures else None
+        found = self.model_copy(update={"root": (base / self.root).resolve(), "pictures": pictures})
+        found._stated = f" (root: {self.root} in {file})"  # noqa: SLF001 - its own, a moment old
+        return found
+
+    @property
+    def root_in_words(self) -> str:
+        """The root, and how a file words it."""
+        return f"{self.root}{self._stated}"
 
 
 def _folder_name(name: str) -> str:
@@ -100,20 +115,29 @@ def read_datasets_file(path: Path) -> DatasetsFile:
             raise DataError(f"{path.name}: unknown key {key!r}{hint}") from error
         raise DataError(f"{path.name}: {key}: {first['msg']}") from error
     base = path.resolve().parent
-    sources = {
-        name: entry.model_copy(
-            update={
-                "root": (base / entry.root).resolve(),
-                "pictures": (base / entry.pictures).resolve() if entry.pictures else None,
-            }
-        )
-        for name, entry in parsed.sources.items()
-    }
+    sources = {name: entry.seen_from(path) for name, entry in parsed.sources.items()}
     label_space = parsed.label_space
     if label_space.endswith((".yaml", ".yml")):
         label_space = str((base / label_space).resolve())
     corrections = (base / parsed.corrections).resolve() if parsed.corrections else None
     return parsed.model_copy(update={"sources": sources, "label_space": label_space, "corrections": corrections})
+
+
+def require_roots(datasets: DatasetsFile) -> None:
+    """Every source has its folder. Asked before anything is decoded: sources are minutes of work.
+
+    Raises:
+        DataError: If one has none: the first is told in full, the others by name.
+    """
+    missing = {name: entry for name, entry in datasets.sources.items() if not entry.root.is_dir()}
+    if not missing:
+        return
+    name, *others = missing
+    beside = f"; nor are those of {', '.join(others)}" if others else ""
+    raise DataError(
+        f"the folder of source {name!r} is not there: {missing[name].root_in_words}{beside}. How to get each source: "
+        "boxray data sources; then put it there, change the root, or take the source out of the file"
+    )
 
 
 def _keys_beside(place: tuple[int | str, ...]) -> list[str]:

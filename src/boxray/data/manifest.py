@@ -82,7 +82,7 @@ class Manifest:
         """
         about = folder / ABOUT
         if not about.is_file():
-            raise DataError("there is no built data set in this folder; make one with: boxray data build --out FOLDER")
+            raise DataError(f"there is no built data set in {folder}: {_why_not(folder)}")
         try:
             content = json.loads(about.read_text(encoding="utf-8"))
             label_space = LabelSpace.from_mapping(content["label_space"])
@@ -194,6 +194,15 @@ class Manifest:
                 digest.update(f"{name} {len(column)}\n".encode())
                 digest.update(_content(column))
         return digest.hexdigest()
+
+
+def _why_not(folder: Path) -> str:
+    """Why a folder without a manifest holds no set, and what to do."""
+    if folder.is_dir():
+        return f"the folder has no {ABOUT}, which a build writes last; make one with: boxray data build --out FOLDER"
+    if folder.exists():
+        return "it is a file; name the folder that boxray data build --out has made"
+    return f"there is no such folder; make it with: boxray data build --out {folder}"
 
 
 def _content(column: pd.Series) -> bytes:

@@ -84,6 +84,11 @@ class Shelf:
         """How many threads may well `put` at one time: one more than are decoding, as one writes meanwhile."""
         return self._children.most + 1
 
+    def begin(self) -> None:
+        """Leave a shelf where there is none yet, so that a build that is cut off is known as one by the next."""
+        if not self._before:
+            self.save()
+
     def put(self, path: str, file: Path, *, chest: bool) -> Picture | str:
         """The picture of a file at a place of the built set, or the code for which there is none.
 

@@ -54,8 +54,12 @@ class YoloDetector:
             weights: The card or the file.
             engine: What runs the graph.
             many: For `detect_many` or several threads, as `boxray.engines.open_session` says.
+
+        Raises:
+            ModelError: If the card is not a detector's, or the graph is not what it says.
         """
         card, graph = load_card(weights, check=".onnx")
+        require_detector(card)
         return cls(card, open_session(graph, engine, many=many), card.space)
 
     @property
@@ -117,6 +121,16 @@ class YoloDetector:
             ModelError: At the place of the radiograph whose output is not finite.
         """
         return in_order(lambda rad: self.detect(rad, min_score), radiographs, threads=self.session.lanes)
+
+
+def require_detector(card: ModelCard) -> None:
+    """Refuse weights that answer something else.
+
+    Raises:
+        ModelError: If the card is not a detector's.
+    """
+    if card.job != "detection":
+        raise ModelError(f"{card.name} is of {card.job}, a detector is wanted; see detection/weights")
 
 
 def prepare(rad: Radiograph, card: ModelCard) -> tuple[FloatArray, ScaleShift]:

@@ -19,7 +19,7 @@ from boxray.core.errors import DataError, MissingExtra, ModelError
 from boxray.core.radiograph import Radiograph
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
-from boxray.detection.detect import YoloDetector, prepare
+from boxray.detection.detect import YoloDetector, prepare, require_detector
 from boxray.detection.evaluate import evaluate
 from boxray.detection.load import int8_card
 from boxray.engines import JUDGING
@@ -46,9 +46,10 @@ def quantize(
     Raises:
         DataError: If the validation part is empty.
         MissingExtra: If `onnx` is not installed.
-        ModelError: If the weights are quantized already, or are not what their card says.
+        ModelError: If the weights are no detector's or quantized already, or are not what their card says.
     """
     card, graph = load_card(weights, check=".onnx")
+    require_detector(card)
     if card.quantized is not None:
         raise ModelError(f"{card.name} is quantized already; name the float32 weights")
     chosen = manifest.part(Split.VAL).spread(images)

@@ -13,7 +13,7 @@ import numpy as np
 from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
 from boxray.detection.calibrate import calibrated_card
-from boxray.detection.detect import YoloDetector
+from boxray.detection.detect import YoloDetector, require_detector
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import WEIGHTS
 from boxray.detection.ultralytics_engine import build_network, tame_ultralytics
@@ -54,12 +54,13 @@ def trained_network(weights: Path, state: Path) -> tuple[ModelCard, torch.nn.Mod
 
     Raises:
         MissingExtra: If torch or ultralytics is not installed.
-        ModelError: If the weights are not what their card says, or the run is not finished.
+        ModelError: If the weights are not what their card says or not a detector's, or the run is not finished.
     """
     if weights.is_dir():
         card, tensors = _card_of_run(weights), weights / WEIGHTS
     else:
         card, tensors = load_card(weights, check=".safetensors")
+    require_detector(card)
     tame_ultralytics(state)
     return card, build_network(card.architecture, len(card.space), read_tensors(tensors))
 

@@ -304,19 +304,29 @@ def keep() -> None:
     decode = _imported(entry)
     gc.collect()
     gc.freeze()  # a worker's collector would touch, and so copy, every page
-    os.write(replies, _READY)
-    while len(sizes := requests.read(_REQUEST.size)) == _REQUEST.size:
-        n_options, n_data = _REQUEST.unpack(sizes)
-        options, data = json.loads(requests.read(n_options)), requests.read(n_data)
-        with mmap.mmap(-1, _BODY_AT + _BODY_BYTES) as shared:
-            worker = os.fork()
-            if worker == 0:
-                requests.close()
-                os.close(replies)
-                os.dup2(nowhere, 2)
-                _work(decode, data, options, shared, limits)
-            del data
-            _reply(replies, shared, os.waitpid(worker, 0)[1])
+    with contextlib.suppress(BrokenPipeError):  # the program was ended while this worked for it: nobody waits
+        os.write(replies, _READY)
+        while (request := _next_request(requests)) is not None:
+            options, data = request
+            with mmap.mmap(-1, _BODY_AT + _BODY_BYTES) as shared:
+                worker = os.fork()
+                if worker == 0:
+                    requests.close()
+                    os.close(replies)
+                    os.dup2(nowhere, 2)
+                    _work(decode, data, options, shared, limits)
+                del request, data
+                _reply(replies, shared, os.waitpid(worker, 0)[1])
+
+
+def _next_request(requests: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
+    """Options and bytes of a file; None where the program closed the pipe, or ended half-way through a file."""
+    sizes = requests.read(_REQUEST.size)
+    if len(sizes) < _REQUEST.size:
+        return None
+    n_options, n_data = _REQUEST.unpack(sizes)
+    options, data = requests.read(n_options), requests.read(n_data)
+    return (json.loads(options), data) if len(options) + len(data) == n_options + n_data else None
 
 
 def _imported(entry: str) -> Callable[..., Radiograph]:

@@ -6,6 +6,7 @@ here, so that no parser of any other format ever sees a byte that came from outs
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -20,11 +21,23 @@ class Kind(StrEnum):
     JPEG = "JPEG"
 
 
+_OF_THE_SYSTEM: Final = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+"""Files and folders that systems put beside what somebody keeps. `serve/viewer/room.js` leaves out the same."""
+
 DICOM_PREFIX: Final = slice(128, 132)
 """Behind 128 bytes of preamble, whose content is never looked at (PS3.10 section 7.1)."""
 
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE: Final = b"\xff\xd8\xff"
+
+
+def is_of_the_system(parts: Iterable[str]) -> bool:
+    """Whether nobody put a file there on purpose: hidden, or a system's own. Of a folder or archive such is not read.
+
+    Args:
+        parts: Of the file's path below the folder or in the archive.
+    """
+    return any(part.startswith(".") or part in _OF_THE_SYSTEM for part in parts)
 
 
 def sniff(data: bytes) -> Kind:

@@ -257,10 +257,7 @@ def _make_app(dataset: Any, space: LabelSpace, readers: Mapping[str, str]) -> No
     dataset.app_config.color_scheme = fo.ColorScheme(
         color_by="value",
         color_pool=[finding.colour for finding in space],
-        fields=[
-            {"path": name, "colorByAttribute": "label", "valueColors": _value_colours(space)}
-            for name in (names.ANNOTATION, names.DETECTOR, names.DETECTOR_ALL, *readers.values())
-        ],
+        fields=_field_colours(space, readers),
     )
     dataset.save()
     schemas = {names.ANNOTATION: _box_schema(keys)} | {f"{names.PRESENCE}{key}": _presence_schema() for key in keys}
@@ -268,8 +265,19 @@ def _make_app(dataset: Any, space: LabelSpace, readers: Mapping[str, str]) -> No
     dataset.active_label_schemas = list(schemas)
 
 
-def _value_colours(space: LabelSpace) -> list[dict[str, str]]:
-    return [{"value": finding.key, "color": finding.colour} for finding in space]
+def _field_colours(space: LabelSpace, readers: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Whose box it is shows at a glance: readers' in the finding's colour, the detector's all in one of its own."""
+    ours = [(name, None) for name in (names.ANNOTATION, *readers.values())]
+    theirs = [(name, names.DETECTOR_COLOUR) for name in (names.DETECTOR, names.DETECTOR_ALL)]
+    return [
+        {
+            "path": name,
+            "fieldColor": one,  # of the field in the side bar; boxes are coloured by value
+            "colorByAttribute": "label",
+            "valueColors": [{"value": finding.key, "color": one or finding.colour} for finding in space],
+        }
+        for name, one in (*ours, *theirs)
+    ]
 
 
 def _box_schema(keys: Sequence[str]) -> dict[str, Any]:

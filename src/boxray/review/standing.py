@@ -19,7 +19,7 @@ from boxray.review.shown import digest_of
 
 INDEX: Final = "boxray_standing"
 """Holds all that `images_in` asks for, so that the database need not touch images, boxes and maps."""
-VERSION: Final = "2"
+VERSION: Final = "3"
 """Of the schema and of what the App shows at first; another one has both written anew."""
 ANSWERS: Final = "2"
 """Of how the questions are answered; another one has them answered anew."""

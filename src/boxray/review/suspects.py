@@ -202,4 +202,5 @@ def _missing(
             for score, box, overlap in zip(here.scores[own], here.boxes_xyxy[own], near, strict=True):
                 if overlap < _NEAR and score >= 0.05:
                     made.append((image, key, "missing", float(score), *box.tolist()))
-    return pd.DataFrame(made, columns=COLUMNS)
+    # Without a row its columns would be of no type, and with it those of all suspects.
+    return pd.DataFrame(made, columns=COLUMNS).astype(dict.fromkeys(("suspicion", *CORNERS), "float64"))

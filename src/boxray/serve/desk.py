@@ -19,6 +19,7 @@ from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Agreement, Detection, Reading
 from boxray.data.archive import Limits, unpacked
 from boxray.imaging.draw import film_of
+from boxray.imaging.sniff import is_of_the_system
 from boxray.localization.agreement import agree_by_boxes
 from boxray.localization.overlay import leading_finding, map_of, strongest
 from boxray.serve.cases import Case, Cases, Seen, Shown
@@ -92,7 +93,7 @@ class Desk:
             files = unpacked(data, ZIP_LIMITS)
         except DataError as error:
             raise Problem("archive.unsafe", str(error).removeprefix("archive.unsafe: ")) from None
-        return [self._put(desk, path, content) for path, content in files if not _is_hidden(path)]
+        return [self._put(desk, path, content) for path, content in files if not is_of_the_system(path.split("/"))]
 
     def take_example(self, desk: str, number: int) -> list[dict[str, Any]]:
         """Put an example on a desk as if it had been brought.
@@ -374,8 +375,3 @@ def _measures(row: Agreement) -> dict[str, Any]:
         "iou": None if row.iou is None else round(row.iou, 4),
         "energy_inside": None if row.energy_inside is None else round(row.energy_inside, 4),
     }
-
-
-def _is_hidden(path: str) -> bool:
-    """What systems put into an archive beside what somebody packed."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
