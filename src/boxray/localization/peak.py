@@ -25,9 +25,7 @@ def highest_pixel(values: FloatArray) -> tuple[int, int] | None:
     peak = float(values.max(initial=0))
     if peak <= 0:
         return None
-    rows, columns = np.nonzero(values >= _LEVEL * peak)
-    if len(rows) > 1:
-        rows, columns = _first_plateau(rows, columns)
+    rows, columns = _first_plateau(*np.nonzero(values >= _LEVEL * peak))
     nearest = int(np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2))
     return int(rows[nearest]), int(columns[nearest])
 
