@@ -271,3 +271,16 @@ def test_another_label_space_is_refused(tmp_path):
 
     with pytest.raises(ModelError, match="missing: heart"):
         evaluate(FixedClassifier(label_space("fluid", "lung"), {}), test)
+
+
+def test_a_weighted_mean_within_source_counts_what_is_compared_within_source():
+    fluid = rows_of("a", [{"fluid": THERE}] * 10 + [{"fluid": ABSENT}] * 10)
+    heart = rows_of("b", [{"heart": THERE}] * 5 + [{"heart": ABSENT}] * 5, first=20)
+    alone = rows_of("c", [{"heart": THERE}] * 100, first=30)  # no negative: pooled they count, within source not
+    scores = np.zeros((130, 2))
+    scores[:10, 0] = 1  # every fluid right, every heart a guess
+
+    means = judge(manifest_of(Path(), fluid + heart + alone, []), scores, Judge(), rounds=20).means
+
+    assert means["auroc_within"].weighted.value == pytest.approx((10 * 1.0 + 5 * 0.5) / 15)
+    assert means["auroc_pooled"].weighted.value == pytest.approx((10 * 1.0 + 105 * 0.5) / 115)

@@ -15,6 +15,7 @@ from boxray.data.split import Split
 from boxray.localization.compare import compare
 from boxray.localization.compare.asking import DEFAULT_SHARE, DETECTOR, boxed_images
 from boxray.localization.compare.second_reader import SECOND_READER
+from boxray.localization.compare.words import cautions
 from built import SQUARE_XYXY, TWO, box_row, build_tiny_set
 from drawn import DrawnExplainer, noise, nothing, perfect, rectangle, unknown_in_half
 from making import label_space
@@ -22,6 +23,7 @@ from making import label_space
 HIT = Detection("fluid", 0.9, Box(*SQUARE_XYXY))
 KNOWS = FixedDetector(TWO, (HIT,), ("fluid",), ModelIdentity("knows", "1", "a" * 64, {"fluid": 0.5}))
 SILENT = replace(KNOWS, detections=())
+STORED = DrawnExplainer({"grad_cam": perfect})
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,32 @@ def test_two_that_are_alike_are_told_as_undecided(made):
     comparison = compare(KNOWS, DrawnExplainer({"grad_cam": perfect}), made, rounds=20)
 
     assert "The interval holds zero" in comparison.verdict[0]
+
+
+@pytest.mark.parametrize(("threshold", "reported"), [(0.95, 0.0), (0.85, 1.0), (0.1, 1.0)])
+def test_what_each_reports_is_counted_from_its_own_stored_threshold(made, threshold, reported):
+    """Box and score are 0.9; the other of the two is left at a half."""
+    stored = {"fluid": threshold}
+    detector = replace(KNOWS, identity=replace(KNOWS.identity, thresholds=stored))
+    plain = DrawnExplainer({"grad_cam": perfect})
+    explainer = replace(plain, identity=replace(plain.identity, thresholds=stored))
+
+    boxes = compare(detector, plain, made, rounds=10)
+    maps = compare(KNOWS, explainer, made, rounds=10)
+
+    assert boxes.figure("fluid", DETECTOR, "found_at_0.3").value == reported
+    assert maps.figure("fluid", "grad_cam", "found_at_0.3").value == reported
+
+
+def test_where_a_model_stores_no_operating_point_nothing_is_said_of_reports_and_a_caution_tells(made):
+    detector = replace(KNOWS, identity=replace(KNOWS.identity, thresholds={}))
+
+    comparison = compare(detector, DrawnExplainer({"grad_cam": perfect}), made, rounds=10)
+
+    assert comparison.without_operating_point == {"knows": ("fluid",)}
+    assert len(comparison.verdict) == 2
+    assert any("knows stores no operating point for Fluid" in said for said in cautions(comparison))
+    assert not any("operating point" in said for said in cautions(compare(KNOWS, STORED, made, rounds=10)))
 
 
 def test_a_map_that_is_empty_misses_and_stops_nothing(made):
