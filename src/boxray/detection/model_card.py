@@ -213,7 +213,7 @@ def _alarmed(alarm: Json) -> str:
     share = alarm["share_of_images"]
     if not alarm["false_boxes"]:
         return f"none (up to {alarm['share_at_most_if_none']:.1%})"
-    if share["low"] is None:
+    if share["low"] == share["high"]:  # none, or no resample differs
         return f"{share['value']:.0%}"
     return f"{share['value']:.0%} ({share['low']:.0%}–{share['high']:.0%})"
 

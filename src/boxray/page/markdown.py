@@ -14,7 +14,7 @@ def said(interval: Json | None, digits: int = 2) -> str:
     """A figure with its interval, as `boxray.core.metrics.Interval.to_json` wrote it; a dash where there is none."""
     if interval is None or interval["value"] is None:
         return "–"
-    if interval["low"] is None:
+    if interval["low"] == interval["high"]:  # none, or no resample differs
         return f"{interval['value']:.{digits}f}"
     return f"{interval['value']:.{digits}f} ({interval['low']:.{digits}f}–{interval['high']:.{digits}f})"
 
