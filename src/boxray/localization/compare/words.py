@@ -46,9 +46,8 @@ HOW_TO_READ: Final = (
             "(Zhang et al., 2018) The map points at its highest pixel, of a plateau at its middle; its cells are drawn "
             "where they look. The detector points at the centre of its best-scored box, at whatever score. It is a hit "
             "inside any of the readers' boxes, without tolerance. No box, or a map that is zero everywhere, is a miss. "
-            "The alternative, the same rule for "
-            "both, stands beside it: the centre of the one best box, of the detector or round the map's main "
-            "region."
+            "The alternative, the same rule for both, stands beside it: the centre of the one best box, of the "
+            "detector or round the map's main region."
         ),
     ),
     (
