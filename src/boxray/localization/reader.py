@@ -226,14 +226,7 @@ def released_reader(
     Raises:
         ModelError: If weights are missing, or are not what their card says, or those named are no detector.
     """
-    boxes = None if only == "classifier" else _released_detector(detector, engine, many)
+    boxes = None if only == "classifier" else YoloDetector.load(released_card("detection", detector), engine, many=many)
     classifier = None if only == "detector" else CamClassifier.load(released_card("classification"), engine, many=many)
     lanes = max(model.session.lanes for model in (boxes, classifier) if model)
     return Reader(boxes, classifier, lanes, released_gate() if scope_check else None)
-
-
-def _released_detector(wanted: str | None, engine: EngineName, many: bool) -> YoloDetector:
-    loaded = YoloDetector.load(released_card("detection", wanted), engine, many=many)
-    if loaded.card.job != "detection":
-        raise ModelError(f"{loaded.card.name} is of {loaded.card.job}, a detector is wanted; see detection/weights")
-    return loaded

@@ -9,7 +9,7 @@ from math import isnan
 from typing import Final
 
 from boxray.core.assessed import MEAN
-from boxray.core.metrics import Curve, Interval
+from boxray.core.metrics import Curve
 from boxray.detection.evaluate import LOCALIZATION_LIMITS
 from boxray.localization.compare.asking import DETECTOR
 from boxray.localization.compare.comparison import Comparison, method_title
@@ -244,17 +244,13 @@ def _correlations(comparison: Comparison) -> str:
             [
                 _named(comparison, finding),
                 escape(title_of(method)),
-                *(_signed(comparison.figure(finding, method, name)) for name in CORRELATIONS),
+                *(difference(comparison.figure(finding, method, name)) for name in CORRELATIONS),
             ]
         )
         for finding in comparison.findings
         for method in (DETECTOR, *comparison.methods)
     ]
     return "<h2>Does success go with size and number of boxes?</h2>" + table("Spearman's rank correlation", head, rows)
-
-
-def _signed(interval: Interval) -> str:
-    return difference(interval)
 
 
 def _second_reader(comparison: Comparison) -> str:
