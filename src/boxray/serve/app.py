@@ -33,7 +33,7 @@ from boxray.serve.server import end_on_sigterm, guarded, require_safe, serve
 from boxray.serve.service import Service
 from boxray.serve.taming import OnlyWhatThePageAsks, tame_gradio
 from boxray.serve.viewer import viewer_style
-from boxray.serve.words import LANGUAGES, Spoken, Words, browser_words, language_of, words_in
+from boxray.serve.words import LANGUAGES, Spoken, Words, browser_words, words_in
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -69,23 +69,17 @@ def build_app(desk: Desk, comparisons: Path = COMPARISONS) -> "gr.Blocks":
 
     say, service = gr.I18n(), desk.service
     with gr.Blocks(title="boxray", analytics_enabled=False, fill_width=True) as app:
-        language = gr.State(next(iter(LANGUAGES)))
         gr.HTML(say("html.banner"), elem_id="banner")
         with gr.Tabs(elem_id="pages"):
             with gr.Tab(say("tab.read"), id="read"):
                 read_page(desk)
             with gr.Tab(say("tab.compare"), id="compare") as tab:
-                compare_page(tab, say, service.label_space, comparisons, language)
+                compare_page(tab, say, service.label_space, comparisons)
             with gr.Tab(say("tab.model"), id="model") as tab:
-                model_page(tab, say, service.models, language)
+                model_page(tab, say, service.models)
             with gr.Tab(say("tab.about"), id="about"):
                 about_page(say)
         gr.HTML(say("html.foot"), elem_id="source")
-
-        def ask(request: gr.Request) -> str:
-            return language_of(request.headers)
-
-        app.load(ask, None, language, api_visibility="private", show_progress="hidden")
     return app
 
 

@@ -26,7 +26,7 @@ from boxray.localization.compare.write import SCHEMA
 from boxray.page.frame import difference, facts, figure, plot_row, table, table_row
 from boxray.page.plots import Axis, curves_plot, difference_plot, share_axis
 from boxray.serve.pages.films import films_in
-from boxray.serve.words import Words, words_in
+from boxray.serve.words import Words, words_for
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -42,9 +42,7 @@ _LIMITS: Final = Axis("T(IoU)", 0.0, 0.8, LOCALIZATION_LIMITS)
 _MOST_CURVES: Final = 6
 
 
-def compare_page(
-    tab: "gr.Tab", say: Callable[[str], Any], label_space: LabelSpace, folder: Path, language: "gr.State"
-) -> None:
+def compare_page(tab: "gr.Tab", say: Callable[[str], Any], label_space: LabelSpace, folder: Path) -> None:
     """Lay out the page; it is filled when its tab is opened, so that a new comparison is seen.
 
     Args:
@@ -52,7 +50,6 @@ def compare_page(
         say: Key of a text -> what a component shows.
         label_space: Names of the findings.
         folder: A comparison, or a folder with several, of which the newest is shown.
-        language: Of the session.
     """
     import gradio as gr
 
@@ -60,24 +57,24 @@ def compare_page(
     finding = gr.Radio([], label="", visible=False, elem_id="compare-finding")
     part = gr.HTML("", elem_id="compare-part", elem_classes="bx-page")
 
-    def fill(spoken: str) -> list[Any]:
-        words = words_in(spoken)
+    def fill(request: gr.Request) -> list[Any]:
+        words = words_for(request.headers)
         shown = newest_comparison(folder)
         if shown is None:
-            return [nothing_html(words), gr.update(visible=False, value=None)]
+            return [nothing_html(words), gr.update(visible=False, value=None), ""]
         told = Told(shown, words, label_space)
         choices = [(told.name(key), key) for key in told.findings]
-        first = next(iter(told.findings), None)
-        radio = gr.update(choices=choices, value=first, label=words["compare.finding"], visible=bool(choices))
-        return [told.whole(), radio]
+        first = next(iter(told.findings), "")
+        radio = gr.update(choices=choices, value=first or None, label=words["compare.finding"], visible=bool(choices))
+        return [told.whole(), radio, told.part(first)]
 
-    def choose(spoken: str, key: str | None) -> str:
+    def choose(key: str | None, request: gr.Request) -> str:
         shown = newest_comparison(folder)
-        return Told(shown, words_in(spoken), label_space).part(key) if shown and key else ""
+        return Told(shown, words_for(request.headers), label_space).part(key) if shown and key else ""
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-    tab.select(fill, language, [whole, finding], **hidden).then(choose, [language, finding], part, **hidden)
-    finding.input(choose, [language, finding], part, **hidden)
+    tab.select(fill, None, [whole, finding, part], **hidden)
+    finding.input(choose, finding, part, **hidden)
 
 
 def newest_comparison(folder: Path) -> Path | None:

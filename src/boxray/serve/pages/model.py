@@ -9,7 +9,7 @@ from boxray.core.errors import ModelError
 from boxray.core.reading import ModelIdentity
 from boxray.page.frame import facts, table, table_row
 from boxray.serve.pages.worst import REPORTS, worst_errors, worst_html
-from boxray.serve.words import Words, words_in
+from boxray.serve.words import Words, words_for
 from boxray.weights import ModelCard, released_cards
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ def model_page(
     tab: "gr.Tab",
     say: Callable[[str], Any],
     models: Mapping[str, ModelIdentity],
-    language: "gr.State",
     reports: Path = REPORTS,
 ) -> None:
     """Lay out the page; it is filled when its tab is opened.
@@ -34,7 +33,6 @@ def model_page(
         tab: In which it stands.
         say: Key of a text -> what a component shows.
         models: Role -> who speaks.
-        language: Of the session.
         reports: Where reports on these weights are looked for, for pictures of their worst errors.
     """
     import gradio as gr
@@ -51,8 +49,8 @@ def model_page(
     finding = gr.Radio([], label="", visible=False, elem_id="model-worst-finding")
     worst = gr.HTML("", elem_id="model-worst", elem_classes="bx-page")
 
-    def fill(spoken: str) -> list[Any]:
-        words = words_in(spoken)
+    def fill(request: gr.Request) -> list[Any]:
+        words = words_for(request.headers)
         labels = [gr.update(label=words("model.full", name=name)) for _, name in full]
         errors = worst_errors(models, reports)
         space = next((words.label_space(card.space) for card, _ in (each for each in cards.values() if each)), None)
@@ -60,15 +58,14 @@ def model_page(
         choices = [(each.display, each.key) for each in there]
         first = choices[0][1] if choices else None
         radio = gr.update(choices=choices, value=first, label=words["model.worst"], visible=bool(choices))
-        return [model_html(words, models, cards), *labels, radio]
+        return [model_html(words, models, cards), *labels, radio, worst_html(words, errors, first) if first else ""]
 
-    def choose(spoken: str, key: str | None) -> str:
-        return worst_html(words_in(spoken), worst_errors(models, reports), key) if key else ""
+    def choose(key: str | None, request: gr.Request) -> str:
+        return worst_html(words_for(request.headers), worst_errors(models, reports), key) if key else ""
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-    filled = tab.select(fill, language, [whole, *(folded for folded, _ in full), finding], **hidden)
-    filled.then(choose, [language, finding], worst, **hidden)
-    finding.input(choose, [language, finding], worst, **hidden)
+    tab.select(fill, None, [whole, *(folded for folded, _ in full), finding, worst], **hidden)
+    finding.input(choose, finding, worst, **hidden)
 
 
 def card_of(role: str, identity: ModelIdentity | None) -> tuple[ModelCard, Path] | None:

@@ -5,7 +5,7 @@ lower room owns (meanings of codes, names of findings, heads of tables) are not 
 from there, so that nothing is said twice.
 """
 
-from boxray.serve.words.catalogue import LANGUAGES, Words, browser_words, language_of, words_in
+from boxray.serve.words.catalogue import LANGUAGES, Words, browser_words, language_of, words_for, words_in
 from boxray.serve.words.spoken import Spoken
 
-__all__ = ["LANGUAGES", "Spoken", "Words", "browser_words", "language_of", "words_in"]
+__all__ = ["LANGUAGES", "Spoken", "Words", "browser_words", "language_of", "words_for", "words_in"]

@@ -126,6 +126,11 @@ def language_of(headers: Mapping[str, str]) -> str:
     return next(iter(LANGUAGES))
 
 
+def words_for(headers: Mapping[str, str]) -> Words:
+    """The words in the language that a request asks for: `words_in` of `language_of`."""
+    return words_in(language_of(headers))
+
+
 def _weighed(part: str) -> tuple[float, str]:
     """Weight and tag of one member of Accept-Language (RFC 9110, 12.5.4); what cannot be read weighs nothing."""
     tag, _, parameter = part.partition(";")
