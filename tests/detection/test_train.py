@@ -23,13 +23,15 @@ from boxray.core.radiograph import Radiograph
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection import ultralytics_engine
+from boxray.detection.compare import compare_detections
 from boxray.detection.detect import YoloDetector, one_finding
 from boxray.detection.evaluate import detect_all, evaluate, judge_all
 from boxray.detection.films import FilmSet
 from boxray.detection.load import open_detector
 from boxray.detection.parity import raw_outputs
 from boxray.detection.recipe import DetectionRecipe
-from boxray.detection.release import assessed_findings, load_torch_detector, release
+from boxray.detection.release import assessed_findings, load_torch_detector, release, resize
+from boxray.detection.sizes import judge_sizes
 from boxray.detection.train import train as train_with
 from boxray.engines import JUDGING
 from boxray.runs.run import Run
@@ -454,6 +456,64 @@ def test_released_graph_and_tensors_answer_alike_and_know_what_they_answer(
     fluid, heart = evaluate(graph, tiny.part(Split.TEST), rounds=10)
     assert fluid.counts.boxes == 3
     assert not heart.assessed
+
+
+def test_released_weights_are_made_to_be_read_at_another_size(run: Path, tiny: Manifest, tmp_path: Path) -> None:
+    at_96 = release(run, "tiny", "0.0.1", tmp_path / "weights", fewest_boxes=3, default=True)
+    seen: list[int] = []
+
+    at_64 = resize(at_96, 64, "0.0.2", tiny, tmp_path / "smaller", tmp_path / "state", lambda: seen.append(1))
+    at_128 = release(run, "tiny", "0.0.3", tmp_path / "larger", fewest_boxes=3, side_px=128)
+
+    before, after = (YoloDetector.load(card, JUDGING) for card in (at_96, at_64))
+    assert (after.card.side_px, after.card.version, after.card.default) == (64, "0.0.2", True)
+    assert after.card.trained_on == before.card.trained_on
+    assert after.card.sha256["tiny.safetensors"] == before.card.sha256["tiny.safetensors"]
+    assert after.card.calibrated_on is not None
+    assert len(seen) == len(tiny.part(Split.VAL).images)
+    tensors = load_torch_detector(at_64.with_suffix(".safetensors"), tmp_path / "state")
+    film = Radiograph(np.random.default_rng(0).random((120, 100), dtype=np.float32))
+    ours, theirs = (raw_outputs(each, [film])[0] for each in (after, tensors))
+    assert ours.shape == (4 + 2, 64 + 16 + 4), "a place and two findings for each cell of the three grids of 64 px"
+    assert ours == pytest.approx(theirs, abs=2e-3)
+    assert YoloDetector.load(at_128, JUDGING).card.side_px == 128
+
+
+def test_weights_are_resized_where_they_lie(run: Path, tiny: Manifest, tmp_path: Path) -> None:
+    card = release(run, "tiny", "0.0.1", tmp_path, fewest_boxes=3)
+    before = card.with_suffix(".safetensors").read_bytes()
+
+    assert resize(card, 64, "0.0.2", tiny, tmp_path, tmp_path / "state") == card
+
+    assert card.with_suffix(".safetensors").read_bytes() == before
+    assert YoloDetector.load(card, JUDGING).card.side_px == 64
+
+
+def test_nothing_is_resized_without_films_to_calibrate_on(run: Path, tiny: Manifest, tmp_path: Path) -> None:
+    card = release(run, "tiny", "0.0.1", tmp_path / "weights", fewest_boxes=3)
+
+    with pytest.raises(DataError, match="no validation part to calibrate on"):
+        resize(card, 64, "0.0.2", tiny.part(Split.TRAIN), tmp_path / "out", tmp_path / "state")
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_size_is_judged_by_what_weights_resized_to_it_find(run: Path, tiny: Manifest, tmp_path: Path) -> None:
+    card = release(run, "tiny", "0.0.1", tmp_path / "at_96", fewest_boxes=3)
+    at_64 = resize(card, 64, "0.0.2", tiny, tmp_path / "at_64", tmp_path / "state")
+    part = tiny.part(Split.VAL)
+
+    judged = judge_sizes(card, tiny, [64, 96], tmp_path / "state", rounds=10)
+
+    found = [list(detect_all(open_detector(each, tmp_path / "state"), part)) for each in (at_64, card)]
+    expected = compare_detections(part, *found, ["fluid"], rounds=10)
+    assert [row.finding for row in judged[64]] == ["fluid", "mean"]
+    for ours, theirs in zip(judged[64], expected, strict=True):
+        assert ours.ours.value == pytest.approx(theirs.ours.value, abs=1e-3)
+        assert ours.theirs.value == pytest.approx(theirs.theirs.value, abs=1e-3)
+    assert judged[96][0].difference.value == 0.0
+    with pytest.raises(DataError, match="no validation part to choose a size on"):
+        judge_sizes(card, tiny.part(Split.TEST), [64], tmp_path / "state")
 
 
 @pytest.mark.slow

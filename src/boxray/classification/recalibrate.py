@@ -9,9 +9,7 @@ from boxray.classification.cells import cells_of
 from boxray.classification.classify import CamClassifier
 from boxray.classification.layers import LAST_FEATURES
 from boxray.classification.load import trained_network
-from boxray.core.errors import DataError
 from boxray.data.manifest import Manifest
-from boxray.data.split import Split
 from boxray.engines import JUDGING
 from boxray.weights import write_card
 
@@ -32,9 +30,7 @@ def recalibrate(weights: Path, manifest: Manifest) -> Path:
     """
     classifier = CamClassifier.load(weights, JUDGING, many=True)
     classifier.label_space.require_same(manifest.label_space)
-    part = manifest.part(Split.VAL)
-    if not len(part.images):
-        raise DataError("the data set has no validation part to calibrate on")
+    part = manifest.validation("to calibrate on")
     _, network = trained_network(weights)
     calibration, points = calibrate(classifier, part)
     cells = cells_of(network.classifier, LAST_FEATURES)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from boxray.cli.detection_compare import WEIGHTS_HELP, compare
+from boxray.cli.detection_sizes import SIDE_HELP, resize, sizes, whole_grid
 from boxray.cli.show import PEOPLE, progress_bar, steps, training_bar
 from boxray.cli.training import (
     DataFolder,
@@ -45,6 +46,8 @@ from boxray.runs.recipe import load_recipe, recipe_path
 
 app = typer.Typer(help="Train, evaluate and release the detector.", no_args_is_help=True)
 app.command()(compare)
+app.command()(sizes)
+app.command()(resize)
 
 
 @app.command()
@@ -147,6 +150,9 @@ def release(
     version: WeightsVersion,
     out: WeightsFolder = Path("detection/weights"),
     fewest_boxes: Annotated[int, typer.Option(help="A finding trained with fewer boxes is not assessed.")] = 20,
+    side: Annotated[
+        int | None, typer.Option(help=f"{SIDE_HELP} Default: the last stage's.", callback=whole_grid)
+    ] = None,
     default: Annotated[
         bool, typer.Option("--default", help="Say on the card that these are the weights to read with.")
     ] = False,
@@ -154,7 +160,7 @@ def release(
     """Write a run's weights as ONNX, safetensors and card; calibration and thresholds from its validation part."""
     from boxray.detection.release import release as release_run
 
-    print(release_run(run, name, version, out, fewest_boxes=fewest_boxes, default=default))
+    print(release_run(run, name, version, out, fewest_boxes=fewest_boxes, side_px=side, default=default))
 
 
 @app.command()

@@ -147,6 +147,20 @@ class Manifest:
         """The images of one split and their boxes."""
         return self.only(self.images["split"] == split.value)
 
+    def validation(self, purpose: str) -> Manifest:
+        """The validation part, on which everything that is not learned is chosen.
+
+        Args:
+            purpose: For the error: what it is wanted for, such as ``to calibrate on``.
+
+        Raises:
+            DataError: If it is empty.
+        """
+        part = self.part(Split.VAL)
+        if not len(part.images):
+            raise DataError(f"the data set has no validation part {purpose}")
+        return part
+
     def only(self, mask: pd.Series) -> Manifest:
         """The images that a mask names, and their boxes."""
         images = self.images[mask].reset_index(drop=True)

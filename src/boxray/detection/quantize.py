@@ -52,9 +52,7 @@ def quantize(
     require_detector(card)
     if card.quantized is not None:
         raise ModelError(f"{card.name} is quantized already; name the float32 weights")
-    chosen = manifest.part(Split.VAL).spread(images)
-    if not len(chosen.images):
-        raise DataError("the data set has no validation part to set the ranges of int8 from")
+    chosen = manifest.validation("to set the ranges of int8 from").spread(images)
     out = int8_card(weights)
     out.parent.mkdir(exist_ok=True)
     radiographs = (chosen.radiograph(picture) for picture in chosen.images["picture"])

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from boxray.core.errors import DataError, ModelError
+from boxray.core.errors import ModelError
 from boxray.data.manifest import Manifest
-from boxray.data.split import Split
 from boxray.detection.calibrate import calibrated_card
 from boxray.detection.detect import YoloDetector
 from boxray.detection.load import int8_card
@@ -39,8 +38,7 @@ def recalibrate(weights: Path, manifest: Manifest, progress: Callable[[], None] 
             f"{detector.card.name} is quantized; calibrate the float32 weights, and it has the same from them"
         )
     detector.label_space.require_same(manifest.label_space)
-    if not len(manifest.part(Split.VAL).images):
-        raise DataError("the data set has no validation part to calibrate on")
+    manifest.validation("to calibrate on")
     card = calibrated_card(detector, manifest, progress)
     small = int8_card(weights)
     if small.is_file():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,7 @@ def release(
     out: Path,
     *,
     fewest_boxes: int = FEWEST_TRAINING_BOXES,
+    side_px: int | None = None,
     default: bool = False,
 ) -> Path:
     """Write `<name>.onnx`, `<name>.safetensors` (float16) and `<name>.json` into `out`.
@@ -93,6 +95,7 @@ def release(
         version: Of the weights.
         out: Folder to write into.
         fewest_boxes: A finding trained with fewer is not assessed.
+        side_px: Of the square that is read, see `boxray.detection.sizes`; None: that of the last stage.
         default: Whether the card says that these are the weights to read with.
 
     Returns:
@@ -103,15 +106,63 @@ def release(
     """
     recipe, trained = _read_run(run)
     card = _card_of(recipe, trained, name, version, fewest_boxes).model_copy(update={"default": default})
-    out.mkdir(parents=True, exist_ok=True)
     tame_ultralytics(run / "ultralytics")
+    out.mkdir(parents=True, exist_ok=True)
     write_tensors(read_tensors(run / WEIGHTS), out / f"{name}.safetensors", half=True)
-    # The graph is made from the rounded tensors, so that both files answer alike.
-    network = build_network(recipe.architecture, len(card.space), read_tensors(out / f"{name}.safetensors"))
-    write_graph(network, card.side_px, ["output"], out / f"{name}.onnx")
+    return _finished(card, side_px or card.side_px, out, Manifest.load(recipe.data))
+
+
+def resize(
+    weights: Path,
+    side_px: int,
+    version: str,
+    manifest: Manifest,
+    out: Path,
+    state: Path,
+    progress: Callable[[], None] = lambda: None,
+) -> Path:
+    """Released weights for reading at another size: the tensors stay, graph, calibration and thresholds are made anew.
+
+    Args:
+        weights: The card or a file beside it, of the float32 weights, tensors and all.
+        side_px: Of the square that is read, a multiple of 32; `boxray.detection.sizes` tells which is best.
+        version: Of what comes out.
+        manifest: A built set; its validation part is read.
+        out: Folder to write into; it may be the one the weights lie in.
+        state: Folder for ultralytics' settings.
+        progress: Called after each image of the validation part.
+
+    Returns:
+        The card's path. An int8 graph made of the former one is refused from then on.
+
+    Raises:
+        DataError: If the validation part is empty.
+        ModelError: If the weights are quantized, of another label space, not what their card says, or the graph does
+            not answer as the network does.
+    """
+    card, tensors = load_card(weights, check=".safetensors")
+    require_detector(card)
+    card.space.require_same(manifest.label_space)
+    manifest.validation("to calibrate on")
+    tame_ultralytics(state)
+    out.mkdir(parents=True, exist_ok=True)
+    kept = out / tensors.name
+    if not (kept.exists() and kept.samefile(tensors)):
+        shutil.copyfile(tensors, kept)
+    unknown: dict[str, Any] = {"version": version, "operating_points": {}, "calibration": {}, "calibrated_on": None}
+    return _finished(card.model_copy(update=unknown), side_px, out, manifest, progress)
+
+
+def _finished(
+    card: ModelCard, side_px: int, out: Path, manifest: Manifest, progress: Callable[[], None] = lambda: None
+) -> Path:
+    """Make the graph from the rounded tensors that lie in `out`, so that both files answer alike; and the card."""
+    card = card.model_copy(update={"side_px": side_px})
+    network = build_network(card.architecture, len(card.space), read_tensors(out / f"{card.name}.safetensors"))
+    write_graph(network, side_px, ["output"], out / f"{card.name}.onnx")
     detector = YoloDetector.load(save_card(card, out), JUDGING, many=True)
-    _require_parity(detector, TorchSession(network, ("output",)), card.side_px)
-    return write_card(calibrated_card(detector, Manifest.load(recipe.data)), out)
+    _require_parity(detector, TorchSession(network, ("output",)), side_px)
+    return write_card(calibrated_card(detector, manifest, progress), out)
 
 
 def _read_run(run: Path) -> tuple[DetectionRecipe, dict[str, Any]]:
