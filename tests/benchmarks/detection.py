@@ -27,6 +27,7 @@ import torch
 from rich.console import Console
 from rich.progress import track as rich_track
 from rich.table import Table
+from stock_reading import stock_yolo
 from stock_training import copied_set
 
 from boxray.cli.demo import examples
@@ -153,20 +154,6 @@ def grey(path: Path) -> np.ndarray:
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def stock_yolo(weights: Path) -> Any:
-    """ultralytics' own object with our tensors in it."""
-    from ultralytics import YOLO
-    from ultralytics.nn.tasks import DetectionModel
-
-    card, tensors = load_card(weights, check=".safetensors")
-    network = DetectionModel(f"{card.architecture}.yaml", nc=len(card.space), verbose=False)
-    network.load_state_dict(read_tensors(tensors), strict=True)
-    yolo = YOLO(f"{card.architecture}.yaml", verbose=False)
-    network.args, network.task, network.names = yolo.model.args, "detect", dict(enumerate(card.space.keys))
-    yolo.model = network.float().eval()
-    return yolo
-
-
 def per_second(images: int, results: Iterable[object]) -> float:
     """Images per second, the first tenth (start, compiling, caches) not counted."""
     warm = max(1, images // 10)
@@ -186,7 +173,7 @@ def reading(options: Asked, weights: Path, files: list[Path], state: Path) -> No
     table = Table("", "pixels → boxes, images/s", "times", "PNG files → boxes, images/s", "times")
     table.title = f"{card.name}, {card.side_px} px, {n} images of {len(files)} pictures"
 
-    stock = stock_yolo(weights)
+    stock = stock_yolo(weights, state)
     settings: dict[str, Any] = {"imgsz": card.side_px, "conf": 0.05, "device": options.device, "verbose": False}
     by_pixels = per_second(n, (stock.predict(p, **settings) for p in track(islice(cycle(colour), n), "ultralytics", n)))
     named = [str(file) for file in islice(cycle(files), n)]

@@ -1,8 +1,10 @@
-"""Figures of images by their score, against scikit-learn; where torchmetrics differs, its rule is written out."""
+"""Figures of images by their score, against scikit-learn and torchmetrics; where the latter differs, it is said."""
 
 import numpy as np
 import pytest
 import sklearn.metrics as reference
+import torch
+import torchmetrics.classification as torchmetrics
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -293,6 +295,24 @@ def test_the_calibration_error_is_the_sum_over_bins_written_out(seed):
         else:
             assert np.isnan([shares[place], mean_score[place]]).all()
     assert ece == pytest.approx(expected)
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=40)
+def test_scores_are_judged_as_torchmetrics_judges_them(seed):
+    rng = np.random.default_rng(seed)
+    scores, there = rng.random(60).astype(np.float32), rng.random(60) < 0.4
+    assume(there.any())
+    assume(not there.all())
+    said, truth = torch.from_numpy(scores), torch.from_numpy(there.astype(int))
+    everyone, n_bins = np.ones(60), int(rng.choice([5, 10, 15]))
+
+    theirs = torchmetrics.BinaryCalibrationError(n_bins, norm="l1")(said, truth)
+    assert calibration_measure(scores, there, n_bins)(everyone)[0] == pytest.approx(theirs.item(), abs=1e-6)
+    theirs = torchmetrics.BinaryAUROC()(said, truth)
+    assert auroc(scores, there) == pytest.approx(theirs.item(), abs=1e-6)
+    theirs = torchmetrics.BinaryAveragePrecision()(said, truth)
+    assert image_precision_measure(scores, there)(everyone)[0] == pytest.approx(theirs.item(), abs=1e-6)
 
 
 def test_of_no_image_there_is_neither_error_nor_score():
