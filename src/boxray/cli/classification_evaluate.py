@@ -22,6 +22,7 @@ from boxray.classification.report.write import write_report
 from boxray.classification.results import FindingResult, Judgement, Mean
 from boxray.classification.score import score_all
 from boxray.cli.comparison import identity_json, print_comparison
+from boxray.cli.folders import make_folder
 from boxray.cli.show import PEOPLE, progress_bar, steps
 from boxray.cli.training import DataFolder, SplitName, WithAssumed
 from boxray.core.arrays import FloatArray
@@ -54,6 +55,8 @@ def evaluate(
     ] = None,
 ) -> None:
     """AUROC within source and pooled with 95 % intervals by patient, only where something is known; figures beside."""
+    if report is not None:
+        make_folder("--report", report)
     whole = Manifest.load(data)
     manifest = whole.part(Split(split))
     content = []

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from boxray.classification.classify import CamClassifier
 from boxray.classification.load import open_classifier
+from boxray.cli.folders import make_folder
 from boxray.cli.read import DetectorChoice
 from boxray.cli.show import PEOPLE, progress_bar, steps
 from boxray.cli.training import DataFolder, SplitName
@@ -53,6 +54,7 @@ def compare(
 ) -> None:
     """Boxes against heat maps against readers on the same images: tables, plots, and a page of films side by side."""
     require_room(out)
+    make_folder("--out", out)
     manifest = Manifest.load(data)
     boxes = YoloDetector.load(released_card("detection", detector), JUDGING, many=True)
     maps = _opened(classifier)

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from boxray.cli.detection_compare import WEIGHTS_HELP, compare
 from boxray.cli.detection_sizes import SIDE_HELP, resize, sizes, whole_grid
+from boxray.cli.folders import make_folder
 from boxray.cli.show import PEOPLE, progress_bar, steps, training_bar
 from boxray.cli.training import (
     DataFolder,
@@ -76,6 +77,8 @@ def evaluate(
     ] = True,
 ) -> None:
     """Figures per finding with 95 % intervals by patient, only where somebody looked."""
+    if report is not None:
+        make_folder("--report", report)
     whole = Manifest.load(data)
     manifest = whole.part(Split(split))
     with tempfile.TemporaryDirectory() as state:
