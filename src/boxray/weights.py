@@ -25,6 +25,9 @@ from boxray.runs.run import write_atomically
 LICENCE: Final = "AGPL-3.0-or-later; trained on non-commercial data sets: for non-commercial use only"
 INTENDED_USE: Final = "Research on chest radiographs. Not a medical device."
 
+NOT_CHOSEN: Final = "not chosen: "
+"""Before the reason, on a card whose threshold is only a stand-in."""
+
 _WEIGHT_FILES: Final = frozenset({".json", ".onnx", ".safetensors"})
 """What a path of weights ends in. A name may have points too, as in ``tiny-1.0``."""
 
@@ -61,7 +64,12 @@ class OperatingPoint(_Strict):
 
     threshold: float
     chosen: str
-    """How, and on how much."""
+    """How, and on how much; begins with `NOT_CHOSEN` where a threshold stands in that nothing speaks for."""
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether the validation part could say where it lies."""
+        return not self.chosen.startswith(NOT_CHOSEN)
 
 
 class Calibrated(_Strict):

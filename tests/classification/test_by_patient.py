@@ -26,7 +26,11 @@ def judged(manifest: Manifest, ours: FloatArray, _theirs: FloatArray) -> list[In
     fluid = result.findings[0]
     assert fluid.at_threshold is not None
     assert fluid.calibration is not None
-    of_groups = [figure for group in fluid.groups for figure in (group.within, group.pooled, group.recall)]
+    of_groups = [
+        figure
+        for group in fluid.groups
+        for figure in (group.within, group.pooled, group.recall, group.ece, group.excess)
+    ]
     of_means = [figure for mean in result.means.values() for figure in (mean.macro, mean.weighted)]
     return [fluid.within.auroc, fluid.pooled.ap, fluid.calibration.ece, *of_groups, *of_means]
 

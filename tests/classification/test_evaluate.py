@@ -176,10 +176,13 @@ def test_groups_are_judged_for_themselves():
         assert group.pooled.value == pytest.approx(reference.roc_auc_score(there, values))
         assert group.recall.value == pytest.approx(reference.recall_score(there, values >= 0.5))
         assert group.specificity.value == pytest.approx(reference.recall_score(~there, values < 0.5))
+        alone = judge(manifest.only(images), scores[images], Judge(), rounds=20).findings[0]
+        assert group.ece == alone.calibration.ece
+        assert group.excess.value == pytest.approx(values.mean() - there.mean())
     assert {group.attribute for group in fluid.groups} == {"source", "sex", "age"}
     for group in fluid.groups:
         few = min(group.counts.images_with, group.counts.images_without) < FEWEST_IMAGES
-        assert np.isnan(group.pooled.value) == few
+        assert np.isnan([group.pooled.value, group.ece.value, group.excess.value]).tolist() == [few] * 3
 
 
 def organs(classes, scores, rounds=20):

@@ -10,7 +10,7 @@ from boxray.core.ahead import in_order
 from boxray.core.arrays import BoolArray, FloatArray
 from boxray.core.calibration import cut_down, fit_scale, fit_temperature
 from boxray.data.manifest import Manifest
-from boxray.weights import OperatingPoint
+from boxray.weights import NOT_CHOSEN, OperatingPoint
 
 FEWEST_POSITIVES = 8
 """With fewer positives in the validation part nothing is calibrated on them."""
@@ -77,7 +77,7 @@ def _one_slope(
 def _point(scores: FloatArray, there: BoolArray) -> OperatingPoint:
     seen = f"{int(there.sum())} positives and {int((~there).sum())} negatives of the validation part"
     if not _enough(there):
-        return OperatingPoint(threshold=0.5, chosen=f"not chosen: {seen} are too few")
+        return OperatingPoint(threshold=0.5, chosen=f"{NOT_CHOSEN}{seen} are too few")
     return OperatingPoint(threshold=cut_down(youden_threshold(scores, there)), chosen=f"Youden's index on {seen}")
 
 

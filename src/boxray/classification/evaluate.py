@@ -45,6 +45,7 @@ from boxray.core.metrics import (
     calibration_measure,
     class_confusion_measure,
     confusion_figures,
+    excess_measure,
     image_precision_curve,
     image_precision_measure,
     image_score_bins,
@@ -369,7 +370,7 @@ def _groups(
         mask = np.zeros(len(counted), dtype=bool)
         mask[own] = True
         counts = known.counts(index, mask)
-        figures: Sequence[Interval] = [Interval.nothing()] * 4
+        figures: Sequence[Interval] = [Interval.nothing()] * 6
         if min(counts.images_with, counts.images_without) >= FEWEST_IMAGES:
             sources, patients = ([names[place] for place in own] for names in (known.sources, known.patients))
             figures = bootstrap_all(_group_measure(values, there, said[own, index], sources), patients, rounds=rounds)
@@ -377,13 +378,20 @@ def _groups(
 
 
 def _group_measure(scores: FloatArray, there: BoolArray, said: FloatArray, sources: Sequence[str]) -> Measure:
-    """AUROC within source and pooled, recall and specificity; the last two NaN where nothing is said."""
+    """AUROC within source and pooled, recall and specificity (NaN where nothing is said), ECE, excess of the scores."""
     within, pooled = auroc_measure(scores, there, sources), auroc_measure(scores, there)
     confusion = binary_confusion_measure(said == 1, there)
     wanted = [CONFUSION_FIGURES.index("recall"), CONFUSION_FIGURES.index("specificity")]
     says = np.nan if np.isnan(said).any() else 1.0
+    calibration, excess = calibration_measure(scores, there), excess_measure(scores, there)
     return lambda weights: np.concatenate(
-        [within(weights), pooled(weights), says * confusion_figures(confusion(weights))[wanted]]
+        [
+            within(weights),
+            pooled(weights),
+            says * confusion_figures(confusion(weights))[wanted],
+            calibration(weights)[:1],
+            excess(weights),
+        ]
     )
 
 

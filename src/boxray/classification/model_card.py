@@ -14,7 +14,7 @@ from boxray.classification.evaluate import FEWEST_IMAGES
 from boxray.classification.report.evaluation import SCHEMA
 from boxray.core.calibration import Scale
 from boxray.core.metrics import CONFUSION_FIGURES
-from boxray.page.markdown import Json, code, folded, plain, said, table
+from boxray.page.markdown import Json, code, folded, plain, said, signed, table
 from boxray.page.model_card import (
     Sources,
     head,
@@ -139,7 +139,8 @@ def _findings(card: ModelCard, results: Json) -> str:
 
 def _by_group(card: ModelCard, results: Json) -> str:
     about = (
-        f"From **E**, recall and specificity at what is said. A group of fewer than {FEWEST_IMAGES} images with or "
+        f"From **E**, recall and specificity at what is said; excess: mean score less the share of images with "
+        f"the finding; above 0, scores are too high there. A group of fewer than {FEWEST_IMAGES} images with or "
         "without a finding has counts and no figure; one of which nothing is known is left out."
     )
     others = folded("By sex, age and view", _groups(card, results, ("sex", "age", "view")))
@@ -150,12 +151,23 @@ def _groups(card: ModelCard, results: Json, attributes: Sequence[str]) -> str:
     of_source = attributes == ("source",)
     kinds = ("auroc_pooled",) if of_source else ("auroc_within", "auroc_pooled")
     names = ("AUROC",) if of_source else ("AUROC within source", "AUROC pooled")
-    head = ("finding", "group", *names, "recall", "specificity", "images with / without", "patients")
+    head = (
+        "finding",
+        "group",
+        *names,
+        "recall",
+        "specificity",
+        "ECE",
+        "excess",
+        "images with / without",
+        "patients",
+    )
     rows = [
         (
             _display(card, row),
             plain(group["group"] if of_source else f"{group['attribute']}: {group['group']}"),
-            *(said(group[figure]) for figure in (*kinds, "recall", "specificity")),
+            *(said(group.get(figure)) for figure in (*kinds, "recall", "specificity", "ece")),
+            signed(group.get("excess")),  # results of an older version lack it, and the error
             _counts(group),
             str(group["patients"]),
         )

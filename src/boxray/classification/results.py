@@ -120,6 +120,10 @@ class GroupResult:
     """AUROC over all sources; of one source the same."""
     recall: Interval
     specificity: Interval
+    ece: Interval
+    """Of `Calibration`, on these images alone: few images in a bin make it larger than it is."""
+    excess: Interval
+    """Mean score less the share of images with the finding."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -130,6 +134,8 @@ class GroupResult:
             "auroc_pooled": self.pooled.to_json(),
             "recall": self.recall.to_json(),
             "specificity": self.specificity.to_json(),
+            "ece": self.ece.to_json(),
+            "excess": self.excess.to_json(),
         }
 
 

@@ -17,7 +17,7 @@ from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.detect import YoloDetector
 from boxray.detection.evaluate import detect_all, match_finding
-from boxray.weights import Calibrated, ModelCard, OperatingPoint
+from boxray.weights import NOT_CHOSEN, Calibrated, ModelCard, OperatingPoint
 
 FEWEST_BOXES = 5
 """With fewer boxes in the validation part neither a threshold nor a scale is made from them."""
@@ -87,7 +87,7 @@ def operating_point(matches: Matches, scale: Scale) -> OperatingPoint:
     """
     lacking = _lacking(matches)
     if lacking is not None:
-        return OperatingPoint(threshold=FALLBACK_THRESHOLD, chosen=f"not chosen: {lacking}")
+        return OperatingPoint(threshold=FALLBACK_THRESHOLD, chosen=NOT_CHOSEN + lacking)
     best = best_f1_threshold(matches)
     floored = cut_down(max(best, LOWEST_THRESHOLD))
     said = f"best F1 at IoU 0.5 on {int(matches.n_boxes.sum())} boxes of the validation part"

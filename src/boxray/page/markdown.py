@@ -19,6 +19,15 @@ def said(interval: Json | None, digits: int = 2) -> str:
     return f"{interval['value']:.{digits}f} ({interval['low']:.{digits}f}–{interval['high']:.{digits}f})"
 
 
+def signed(interval: Json | None, digits: int = 2) -> str:
+    """`said` of a difference: with its sign."""
+    if interval is None or interval["value"] is None:
+        return "–"
+    if interval["low"] is None:
+        return f"{interval['value']:+.{digits}f}"
+    return f"{interval['value']:+.{digits}f} ({interval['low']:+.{digits}f}, {interval['high']:+.{digits}f})"
+
+
 def plain(text: object) -> str:
     """Words from outside, so that they are words in Markdown too, and one cell of a table."""
     words = " ".join(str(text).split())

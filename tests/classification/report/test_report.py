@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from boxray.classification.evaluate import judge
 from boxray.classification.model_card import model_card
 from boxray.classification.report.evaluation import SCHEMA, Evaluation
+from boxray.classification.report.page import report_page
 from boxray.classification.report.write import write_report
 from boxray.core.errors import DataError, ModelError
 from boxray.core.findings import LabelSpace
@@ -20,7 +21,7 @@ from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.page.judged import JudgedOn
 from boxray.page.model_card import read_results
-from boxray.weights import ModelCard
+from boxray.weights import NOT_CHOSEN, ModelCard, OperatingPoint
 from built import TWO, build_tiny_set
 from making import a_finding, classifier_card
 
@@ -132,6 +133,18 @@ def test_what_is_not_assessed_is_named_and_has_no_figure(tmp_path):
     assert "<b>Not assessed:</b> Heart." in said.page
     assert said.results["findings"][1]["within_source"]["auroc"]["value"] is None
     assert "heart" not in said.results["gallery"]
+
+
+def test_a_threshold_that_only_stands_in_is_named_below_the_table_of_what_is_said(tmp_path):
+    said = written(tmp_path, TWO)
+    points = said.card.operating_points | {"heart": OperatingPoint(threshold=0.5, chosen=f"{NOT_CHOSEN}too few")}
+    card = said.card.model_copy(update={"operating_points": points})
+    sentence = f"No threshold could be chosen for {TWO['heart'].display}, as"
+
+    page = report_page(replace(said.evaluation, card=card), {})
+
+    assert sentence not in said.page
+    assert sentence in page
 
 
 def test_without_operating_points_the_page_says_so_and_shows_no_error(tmp_path):

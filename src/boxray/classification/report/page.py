@@ -23,7 +23,7 @@ from boxray.classification.results import (
 )
 from boxray.core.calibration import Scale
 from boxray.core.metrics import CONFUSION_FIGURES, Curve
-from boxray.page.frame import facts, figure, heat_table, plot_row, table, table_row, whole_page
+from boxray.page.frame import difference, facts, figure, heat_table, plot_row, table, table_row, whole_page
 from boxray.page.pictures import Picture, picture_figure
 from boxray.page.plots import curve_plot, row_plot, share_axis
 
@@ -146,7 +146,19 @@ def _said_at_threshold(evaluation: Evaluation) -> str:
         rows.append(table_row([f"Mean ({kind})", "", *figures, ""], kind="mean" if kind == "macro" else ""))
     head = ("Finding", "Said from score", "Accuracy", "Precision", "Recall (sensitivity)", "Specificity", "F1", "ECE")
     said = "by the highest score" if evaluation.on.label_space.exclusive else "at the stored operating points"
-    return table(f"What is said {said}, on all images counted", head, rows)
+    return table(f"What is said {said}, on all images counted", head, rows) + _stand_ins(evaluation)
+
+
+def _stand_ins(evaluation: Evaluation) -> str:
+    """Which thresholds nothing speaks for: what is said there is no choice, and it has its part in the means."""
+    points = evaluation.card.operating_points.items()
+    named = [evaluation.on.label_space[key].display for key, point in points if not point.is_chosen]
+    if not named:
+        return ""
+    return (
+        f'<p class="quiet">No threshold could be chosen for {escape(", ".join(named))}, as the validation part has too '
+        "few images with or without: the card's stand-in is asked, and counts in the means as the others do.</p>"
+    )
 
 
 def _not_assessed(evaluation: Evaluation) -> str:
@@ -395,8 +407,10 @@ def _groups(groups: Sequence[GroupResult]) -> str:
             figure(group.pooled),
             figure(group.recall),
             figure(group.specificity),
+            figure(group.ece),
+            difference(group.excess),
         ]
-        few = [f'<span class="quiet">fewer than {FEWEST_IMAGES} of a kind</span>', "", "", "", ""]
+        few = [f'<span class="quiet">fewer than {FEWEST_IMAGES} of a kind</span>', *[""] * (len(figures) - 1)]
         named = f"{escape(group.attribute)}: {escape(group.group)}"
         rows.append(table_row([named, *(figures if enough else few), _both(counts), str(counts.patients)]))
     head = (
@@ -406,6 +420,8 @@ def _groups(groups: Sequence[GroupResult]) -> str:
         "AUROC pooled",
         "Recall",
         "Specificity",
+        "ECE",
+        "Mean score − share with",
         "Images with / without",
         "Patients",
     )

@@ -36,6 +36,7 @@ from boxray.core.metrics.precision import average_precision, precision_curve, pr
 from boxray.core.metrics.reliability import (
     brier_measure,
     calibration_measure,
+    excess_measure,
     image_score_bins,
     reliability_measure,
     score_bins,
@@ -61,6 +62,7 @@ __all__ = [
     "calibration_measure",
     "class_confusion_measure",
     "confusion_figures",
+    "excess_measure",
     "froc_curve",
     "froc_measure",
     "image_precision_curve",

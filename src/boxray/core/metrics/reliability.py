@@ -70,6 +70,16 @@ def brier_measure(scores: FloatArray, there: BoolArray) -> Measure:
     return measure
 
 
+def excess_measure(scores: FloatArray, there: BoolArray) -> Measure:
+    """Mean score less the share that is there, ``(1,)``: above 0, scores are too high; NaN where there is no image.
+
+    Of few images it is the fairer question: a calibration error has no sign in its bins, and so is never 0 by chance.
+
+    Source: calibration in the large, Van Calster et al., 2019, BMC Medicine 17, 230.
+    """
+    return lambda weights: np.array([weights @ (scores - there) / weights.sum() if weights.sum() > 0 else np.nan])
+
+
 def score_bins(ranked: Ranked, lowest: float, bins: int = BINS) -> tuple[IntArray, FloatArray]:
     """Detections of at least `lowest` in each bin and their mean score, shape ``(B,)`` each; NaN in an empty bin."""
     return image_score_bins(ranked.scores[ranked.scores >= lowest], bins)
