@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -283,6 +284,25 @@ def test_objects_are_written_of_dicom_files_that_gave_boxes(tmp_path: Path, caps
     state, report = map(pydicom.dcmread, written)
     assert len(state.GraphicAnnotationSequence[0].GraphicObjectSequence) == len(said["detections"])
     assert report.StudyInstanceUID == pydicom.dcmread(film).StudyInstanceUID
+
+
+def test_objects_of_another_run_are_never_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Films of two patients may have one name."""
+    pytest.importorskip("highdicom", reason="the extra [pacs] is not installed")
+    films = {path.stem: path for path in examples()}
+    for patient, stem in (("a", "tuberculosis"), ("b", "no_finding")):
+        (tmp_path / patient).mkdir()
+        shutil.copy(films[stem], tmp_path / patient / "IM0001.dcm")
+    objects = tmp_path / "objects"
+    read(tmp_path / "a", "--sr", objects)
+    before = {path.name: path.read_bytes() for path in objects.iterdir()}
+
+    assert read(tmp_path / "b", "--sr", objects) == 1
+
+    assert "--sr holds 2 objects of the names that this run would write; name a folder" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in objects.iterdir()} == before
+    assert read(tmp_path / "b", "--out", tmp_path / "both", "--sr", tmp_path / "both") == 0
+    assert read(tmp_path / "b", "--out", tmp_path / "both", "--sr", tmp_path / "both") == 0, "one run replaces another"
 
 
 def test_a_dicom_file_without_boxes_has_objects_too_and_nothing_is_said_of_it(

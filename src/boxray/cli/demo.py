@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from boxray.cli.exits import Exit
-from boxray.cli.folders import make_folder
+from boxray.cli.folders import DEMO, READINGS, make_folder, older_run
 from boxray.cli.read import DetectorChoice, to_read
 from boxray.cli.show import best_boxes, over_threshold, progress_bar, steps, written
 from boxray.core.bench import bench_folder
@@ -29,12 +29,18 @@ from boxray.localization.reader import released_reader
 
 def demo(
     files: Annotated[list[Path] | None, typer.Argument(help="Your own files; none: the bundled examples.")] = None,
-    out: Annotated[Path, typer.Option(help="Where the page, pictures and readings go.")] = Path("runs/demo"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Where the page, pictures and readings go: a new or empty folder, or an older demo's, which is replaced."
+        ),
+    ] = Path("runs/demo"),
     detector: DetectorChoice = None,
 ) -> int:
     """Read radiographs into runs/demo: a page, overlay pictures, readings.jsonl; and print the findings."""
     paths = to_read(files) if files else examples()
     make_folder("--out", out)
+    older = older_run(out, paths, DEMO)
     started = perf_counter()
     reader = released_reader(detector=detector)
     items = []
@@ -48,9 +54,11 @@ def demo(
                 reading = Reading.not_answered(name, error)
             items.append(Item(reading, overlay(rad, reading, reader.label_space)))
             steps(progress)()
+    for path in older:
+        path.unlink()
     page = write_page(out, items, reader.label_space)
     lines = (json.dumps(item.reading.to_json(), ensure_ascii=False) for item in items)
-    (out / "readings.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (out / READINGS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     Console().print(_table([item.reading for item in items], reader.label_space))
     seconds = perf_counter() - started
     n_read = sum(item.reading.status is Outcome.RESULT for item in items)

@@ -1,6 +1,6 @@
-"""Folders that a command writes into: made or refused in words, and the folder of `boxray read --out`.
+"""Folders that a command writes into: made or refused in words, and those of `boxray read --out` and `boxray demo`.
 
-That one holds ``readings.jsonl`` and what one run drew, so that no picture stands there without its reading. A second
+Such a one holds ``readings.jsonl`` and what one run drew, so that no picture stands there without its reading. A second
 run replaces it whole; what no run wrote is never touched.
 """
 
@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from boxray.core.errors import DataError
 from boxray.core.reading import SCHEMA
+from boxray.localization.page import PAGE, picture_name
 
 READINGS: Final = "readings.jsonl"
 
-_ENDINGS: Final = (".png", ".sr.dcm", ".gsps.dcm")
-"""Of what a run writes of one file; the objects lie here where ``--sr`` names the same folder."""
+OBJECTS: Final = (".sr.dcm", ".gsps.dcm")
+"""Endings of report and presentation state of a file."""
 
 _LONGEST_STEM_BYTES: Final = 230
 """Of the 255 that a file system gives a name."""
@@ -59,41 +61,76 @@ def begin_of(number: int, file: str) -> str:
     return f"{number:04d}-{os.fsdecode(os.fsencode(Path(file).stem)[:_LONGEST_STEM_BYTES])}"
 
 
-def older_run(folder: Path, to_read: Sequence[Path]) -> list[Path]:
-    """The files of an older run, which `replaced` takes away; none in an empty folder. Asked before the work.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a command writes into its folder beside `READINGS`."""
+
+    command: str
+    of_each: Callable[[int, str], tuple[str, ...]]
+    """Number of a file in the run, from 1, and how its reading names it -> names of what is written of it."""
+    once: tuple[str, ...] = ()
+
+
+def _of_read(number: int, file: str) -> tuple[str, ...]:
+    # The objects lie there where `--sr` names the same folder.
+    return tuple(begin_of(number, file) + ending for ending in (".png", *OBJECTS))
+
+
+READ: Final = Run("boxray read --out", _of_read)
+DEMO: Final = Run("boxray demo --out", lambda number, _: (picture_name(number),), (PAGE,))
+
+
+def older_run(folder: Path, to_read: Sequence[Path], run: Run) -> list[Path]:
+    """The files of an older run, which the new one takes away; none in an empty folder. Asked before the work.
 
     Args:
-        folder: Of `boxray read --out`.
+        folder: Of the command's `--out`.
         to_read: What this run will read.
+        run: Of which command.
 
     Raises:
         DataError: If the folder holds something else, or a file that is to be read.
     """
     there = sorted(folder.iterdir())
-    names = _written_by_the_run_of(folder / READINGS)
+    names = _written_by(run, folder / READINGS)
     n_others = sum(path.name not in names or not path.is_file() for path in there)
     if n_others:
         what = "1 file or folder" if n_others == 1 else f"{n_others} files or folders"
         raise DataError(
             f"--out holds {what} that no earlier reading wrote; name a folder that is new, empty, or holds the files "
-            "of an earlier `boxray read --out` alone, which are then replaced"
+            f"of an earlier `{run.command}` alone, which are then replaced"
         )
     if there and any(path.resolve().is_relative_to(folder.resolve()) for path in to_read):
         raise DataError("--out holds files that are to be read, and would replace them; name another folder")
     return there
 
 
-def _written_by_the_run_of(record: Path) -> set[str]:
+def require_no_objects(folder: Path, begins: Sequence[str]) -> None:
+    """Refuse to write over objects: files of two patients may have one name, as ``IM0001``.
+
+    Args:
+        folder: Of `boxray read --sr`.
+        begins: From `begin_of`, of all files of the run.
+
+    Raises:
+        DataError: If an object of one of these names is there.
+    """
+    there = sum((folder / f"{begin}{ending}").exists() for begin in begins for ending in OBJECTS)
+    if there:
+        what = "1 object" if there == 1 else f"{there} objects"
+        raise DataError(f"--sr holds {what} of the names that this run would write; name a folder that is new or empty")
+
+
+def _written_by(run: Run, record: Path) -> set[str]:
     """Names of all that a run may have written, its record among them; none where the record is not ours."""
-    names = {READINGS}
+    names = {READINGS, *run.once}
     try:
         lines = record.read_text(encoding="utf-8").split("\n")
         for number, line in enumerate(filter(None, lines), start=1):
             reading = json.loads(line)
             if reading["schema"] != SCHEMA:
                 return set()
-            begin = begin_of(number, reading["file"])
-            names |= {begin + ending for ending in _ENDINGS}
+            names.update(run.of_each(number, reading["file"]))
     except (OSError, ValueError, LookupError, TypeError):  # a torn line, or JSON of another form
         return set()
     return names

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from boxray.cli.exits import Exit
-from boxray.cli.folders import begin_of, make_folder, older_run, replaced
+from boxray.cli.folders import READ, begin_of, make_folder, older_run, replaced, require_no_objects
 from boxray.cli.show import PEOPLE, line_of, progress_bar, steps, written
 from boxray.core.ahead import in_order
 from boxray.core.errors import InputError, Outcome
@@ -68,11 +68,13 @@ def read(
     older: list[Path] = []
     if out is not None:
         make_folder("--out", out)
-        older = older_run(out, paths)
+        older = older_run(out, paths, READ)
+    begins = [begin_of(number, written(path)) for number, path in enumerate(paths, start=1)]
     if sr is not None:
         make_folder("--sr", sr)
+        if out is None or not sr.samefile(out):  # there they are an older run's, which is replaced
+            require_no_objects(sr, begins)
     reader = released_reader(engine, only, many=len(paths) >= MANY, detector=detector, scope_check=scope_check)
-    begins = [begin_of(number, written(path)) for number, path in enumerate(paths, start=1)]
     not_read = 0
     with (
         progress_bar("reading", len(paths)) as progress,

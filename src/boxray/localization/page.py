@@ -20,6 +20,8 @@ from boxray.imaging.draw import encode_png, on_film
 from boxray.localization.overlay import agreement_words, comparable
 from boxray.localization.words import ENGLISH, Texts
 
+PAGE: Final = "index.html"
+
 _MOST_DIGITS: Final = 6
 """Of a score beside its threshold; nobody reads more, and no score is worth more."""
 
@@ -158,6 +160,11 @@ def source_url() -> str:
     return str(urls.get("Source", ""))
 
 
+def picture_name(number: int) -> str:
+    """Of the file of an item's picture: ``001.png`` and so on."""
+    return f"{number:03d}.png"
+
+
 def write_page(
     folder: Path,
     items: Sequence[Item],
@@ -169,7 +176,7 @@ def write_page(
     """Write ``index.html`` and one PNG per item into a folder.
 
     Args:
-        folder: Made where it is not there yet; pictures are called ``001.png`` and so on.
+        folder: Made where it is not there yet; pictures are called as `picture_name` says.
         items: In the order of the page.
         label_space: The findings of all items.
         title: Of the page.
@@ -181,11 +188,11 @@ def write_page(
     folder.mkdir(parents=True, exist_ok=True)
     sections = []
     for number, item in enumerate(items, start=1):
-        name = f"{number:03d}.png"
+        name = picture_name(number)
         (folder / name).write_bytes(encode_png(item.picture))
         sections.append(_section(number, name, item, label_space))
     n_results = sum(item.reading.status is Outcome.RESULT for item in items)
-    page = folder / "index.html"
+    page = folder / PAGE
     page.write_text(
         _PAGE.substitute(
             title=escape(title),
