@@ -32,7 +32,7 @@ def demo(
     out: Annotated[
         Path,
         typer.Option(
-            help="Where the page, pictures and readings go: a new or empty folder, or an older demo's, which is replaced."
+            help="For page, pictures and readings: a new or empty folder, or an older demo's, which is replaced."
         ),
     ] = Path("runs/demo"),
     detector: DetectorChoice = None,
