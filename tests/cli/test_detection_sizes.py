@@ -29,14 +29,19 @@ def run(tmp_path, monkeypatch, capsys):
     return ask
 
 
-def test_sizes_are_a_line_each_that_fits_eighty_columns(run, monkeypatch):
+def test_sizes_are_told_in_eighty_columns(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
 
-    code, said, _ = run("sizes", "any.safetensors", "--sides", "64, 96")
+    code, said, _ = run("sizes", "any.safetensors", "--sides", "64, 96,128,160,192,1024")
 
+    lines = [" ".join(line.split()) for line in said.splitlines()]
     assert code == 0
-    assert [line.split()[0] for line in said.splitlines() if "+0.10 (-0.10, +0.30)" in line] == ["64", "96"]
-    assert "fluid: Fluid" in said
+    assert "64 0.50 (0.40–0.60) +0.10 (-0.10, +0.30)" in lines
+    assert "AP50 at 64 96 128 160 192 1024" in lines
+    assert [line for line in lines if line.endswith("0.50 0.50 0.50 0.50 0.50 0.50")] == [
+        f"{name} 0.50 0.50 0.50 0.50 0.50 0.50" for name in ("Fluid", "Mean")
+    ]
+    assert "…" not in said
     assert max(map(len, said.splitlines())) <= 80
 
 

@@ -63,20 +63,23 @@ def _number(word: str) -> int:
 
 
 def _print_sizes(judged: Mapping[int, tuple[Compared, ...]], space: LabelSpace) -> None:
-    """One line per size; fits 80 columns with eight findings, whose names stand below."""
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("px", "mean AP50 (95 %)", "against the card's"):
-        table.add_column(heading, no_wrap=True)
-    findings = [row.finding for row in next(iter(judged.values()), ()) if row.finding != MEAN]
-    for finding in findings:
-        table.add_column(finding[:5], justify="right", no_wrap=True)
+    """A table of the means, and one of the findings, a column for each size; both fit 80 columns."""
+    means, each = _table("px", "mean AP50 (95 %)", "against the card's size"), _table("AP50 at", *map(str, judged))
     for side, rows in judged.items():
-        *each, mean = rows
-        figures = [str(row.ours).partition(" ")[0] for row in each]
-        table.add_row(str(side), str(mean.ours), mean.difference.signed, *figures)
-    table.caption = "AP50 of " + ", ".join(f"{key[:5]}: {space[key].display}" for key in findings)
-    table.caption_justify = "left"
-    Console().print(table)
+        means.add_row(str(side), str(rows[-1].ours), rows[-1].difference.signed)
+    for of_finding in zip(*judged.values(), strict=True):
+        finding = of_finding[0].finding
+        name = "Mean" if finding == MEAN else space[finding].display
+        each.add_row(name, *(str(row.ours).partition(" ")[0] for row in of_finding))
+    for table in (means, each):
+        Console().print(table)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    return table
 
 
 def resize(
