@@ -412,7 +412,7 @@ def _groups(groups: Sequence[GroupResult]) -> str:
         ]
         few = [f'<span class="quiet">fewer than {FEWEST_IMAGES} of a kind</span>', *[""] * (len(figures) - 1)]
         named = f"{escape(group.attribute)}: {escape(group.group)}"
-        rows.append(table_row([named, *(figures if enough else few), _both(counts), str(counts.patients)]))
+        rows.append(table_row([named, *(figures if enough else few), f"{_both(counts)} ({counts.patients})"]))
     head = (
         "Group",
         "AUROC within source",
@@ -421,11 +421,11 @@ def _groups(groups: Sequence[GroupResult]) -> str:
         "Recall",
         "Specificity",
         "ECE",
-        "Mean score − share with",
-        "Images with / without",
-        "Patients",
+        "Excess",
+        "Images with / without (patients)",
     )
-    return table("By group; recall and specificity at what is said", head, rows) if rows else ""
+    caption = "By group; recall and specificity at what is said; excess: mean score less the share of images with it"
+    return table(caption, head, rows) if rows else ""
 
 
 def _gallery(gallery: Gallery) -> str:
