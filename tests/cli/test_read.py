@@ -127,7 +127,7 @@ def test_a_folder_that_holds_anything_else_is_refused_before_anything_is_read(
 
 
 def test_readings_of_another_program_are_no_older_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, content in (("a", "{}\n"), ("b", "not JSON\n"), ("c", "[]\n")):
+    for name, content in (("a", "{}\n"), ("b", "not JSON\n"), ("c", "[]\n"), ("d", '{"mine": 1}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "readings.jsonl").write_text(content)
 
@@ -169,6 +169,32 @@ def test_pictures_of_a_run_that_was_cut_off_go_with_it(tmp_path: Path, monkeypat
     assert [path.name for path in out.iterdir()] == ["readings.jsonl"]
 
     assert read(film, "--out", out) == 0
+
+
+def test_a_run_that_was_killed_leaves_no_picture_without_its_line_and_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, films = tmp_path / "out", [write_chest(tmp_path / f"{name}.png", seed=seed) for seed, name in enumerate("abc")]
+    found: list[list[str]] = []
+
+    def look(*_: object) -> str:
+        found.append(sorted(path.name for path in out.iterdir()))
+        return ""
+
+    with monkeypatch.context() as patched:
+        patched.setattr("boxray.cli.read.line_of", look)
+        read(*films, "--out", out)
+    assert found[1] == [".0002-b.png.part", "0001-a.png", "readings.jsonl"]
+
+    # What a kill would have left there: the line of the first, half of that of the second, and its part.
+    lines = (out / "readings.jsonl").read_text().splitlines(keepends=True)
+    for number in (2, 3):
+        (out / f"000{number}-{'abc'[number - 1]}.png").unlink()
+    (out / ".0002-b.png.part").write_bytes(b"")
+    (out / "readings.jsonl").write_text(lines[0] + lines[1][:40])
+
+    assert read(films[2], "--out", out) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["0001-c.png", "readings.jsonl"]
 
 
 @pytest.mark.parametrize("option", ["--out", "--sr"])

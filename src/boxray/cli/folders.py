@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -22,6 +22,14 @@ READINGS: Final = "readings.jsonl"
 
 OBJECTS: Final = (".sr.dcm", ".gsps.dcm")
 """Endings of report and presentation state of a file."""
+
+_ENDINGS: Final = (".png", *OBJECTS)
+"""Of what `boxray read` writes of a file; the objects lie in `--out` where `--sr` names the same folder."""
+
+_PART: Final = ".part"
+
+_LINE_BEGIN: Final = f'{{"schema": "{SCHEMA}"'
+"""Of each line of `READINGS`."""
 
 _LONGEST_STEM_BYTES: Final = 230
 """Of the 255 that a file system gives a name."""
@@ -72,8 +80,7 @@ class Run:
 
 
 def _of_read(number: int, file: str) -> tuple[str, ...]:
-    # The objects lie there where `--sr` names the same folder.
-    return tuple(begin_of(number, file) + ending for ending in (".png", *OBJECTS))
+    return tuple(begin_of(number, file) + ending for ending in _ENDINGS)
 
 
 READ: Final = Run("boxray read --out", _of_read)
@@ -122,39 +129,60 @@ def require_no_objects(folder: Path, begins: Sequence[str]) -> None:
 
 
 def _written_by(run: Run, record: Path) -> set[str]:
-    """Names of all that a run may have written, its record among them; none where the record is not ours."""
+    """Names of all that a run may have written, its record among them; none where the record is not ours.
+
+    A run that was killed may have left parts of a file and a torn line.
+    """
     names = {READINGS, *run.once}
+    n_lines = 0
     try:
-        lines = record.read_text(encoding="utf-8").split("\n")
-        for number, line in enumerate(filter(None, lines), start=1):
+        *lines, torn = record.read_text(encoding="utf-8").split("\n")
+        if torn and not (torn.startswith(_LINE_BEGIN) or _LINE_BEGIN.startswith(torn)):
+            return set()
+        for n_lines, line in enumerate(lines, start=1):
             reading = json.loads(line)
             if reading["schema"] != SCHEMA:
                 return set()
-            names.update(run.of_each(number, reading["file"]))
-    except (OSError, ValueError, LookupError, TypeError):  # a torn line, or JSON of another form
+            names.update(run.of_each(n_lines, reading["file"]))
+    except (OSError, ValueError, LookupError, TypeError):  # JSON of another form
         return set()
-    return names
+    parts = (path for number in (n_lines, n_lines + 1) for path in record.parent.glob(f".{number:04d}-*{_PART}"))
+    return names | {path.name for path in parts}
 
 
 @contextmanager
-def replaced(folder: Path, older: Sequence[Path], begins: Sequence[str]) -> Iterator[IO[str]]:
-    """The record of a new run, line by line on the disk; a run that is cut off leaves no picture without its line.
+def replaced(folder: Path, older: Sequence[Path]) -> Iterator[IO[str]]:
+    """The record of a new run, line by line on the disk; what an older run wrote is taken away first.
 
     Args:
         folder: Of the run.
         older: From `older_run`.
-        begins: From `begin_of`, of all files of the run.
     """
     path = folder / READINGS
     for old in sorted(older, key=lambda old: old == path):  # the record goes last: it says what is ours
         old.unlink()
     with path.open("w", encoding="utf-8", buffering=1) as record:
-        try:
-            yield record
-        except BaseException:
-            with suppress(OSError):  # of a full disk, which is told as it came
-                record.flush()
-            n_lines = path.read_bytes().count(b"\n")
-            for begin in begins[n_lines:]:
-                (folder / f"{begin}.png").unlink(missing_ok=True)
-            raise
+        yield record
+
+
+@contextmanager
+def appearing(files: Mapping[Path, bytes]) -> Iterator[None]:
+    """Files that stand under their names after the block, and not at all where it fails.
+
+    Within it their reading is told. Until then they are hidden parts, so that no run that is cut off, be it by a kill,
+    leaves a picture without its line.
+
+    Args:
+        files: Path -> content.
+    """
+    parts = {path: path.with_name(f".{path.name}{_PART}") for path in files}
+    try:
+        for path, content in files.items():
+            parts[path].write_bytes(content)
+        yield
+        for path, part in parts.items():
+            part.replace(path)
+    except BaseException:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+        raise

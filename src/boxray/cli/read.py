@@ -11,7 +11,16 @@ from typing import Annotated, Literal
 import typer
 
 from boxray.cli.exits import Exit
-from boxray.cli.folders import READ, begin_of, make_folder, older_run, replaced, require_no_objects
+from boxray.cli.folders import (
+    OBJECTS,
+    READ,
+    appearing,
+    begin_of,
+    make_folder,
+    older_run,
+    replaced,
+    require_no_objects,
+)
 from boxray.cli.show import PEOPLE, line_of, progress_bar, steps, written
 from boxray.core.ahead import in_order
 from boxray.core.errors import InputError, Outcome
@@ -78,26 +87,28 @@ def read(
     not_read = 0
     with (
         progress_bar("reading", len(paths)) as progress,
-        replaced(out, older, begins) if out else nullcontext() as record,
+        replaced(out, older) if out else nullcontext() as record,
         DecodingChildren(reader.lanes) as children,
     ):
 
-        def read_named(named: tuple[str, Path]) -> Reading:
+        def read_named(named: tuple[str, Path]) -> tuple[Reading, dict[Path, bytes]]:
             name, path = named
-            picture = out and out / f"{name}.png"
-            reading = read_one(reader, path, min_score, picture, children)
+            reading, picture = read_one(reader, path, min_score, children, draw=out is not None)
+            drawn = {} if out is None or picture is None else {out / f"{name}.png": picture}
             if sr is not None:
-                write_objects(sr / name, path, reading, reader.label_space)
-            return reading
+                objects = made_objects(path, reading, reader.label_space)
+                drawn |= {sr / f"{name}{ending}": made for ending, made in objects.items()}
+            return reading, drawn
 
         readings = in_order(read_named, zip(begins, paths, strict=True), threads=reader.threads)
         with closing(readings):  # where this is cut off, what is being read ends first
-            for reading in readings:
+            for reading, drawn in readings:
                 not_read += reading.status is not Outcome.RESULT
                 line = json.dumps(reading.to_json(), ensure_ascii=False)
-                print(line if as_json else line_of(reading, reader.label_space), flush=True)
-                if record is not None:
-                    record.write(line + "\n")
+                with appearing(drawn):
+                    print(line if as_json else line_of(reading, reader.label_space), flush=True)
+                    if record is not None:
+                        record.write(line + "\n")
                 steps(progress)()
     return Exit.PARTLY if not_read else Exit.DONE
 
@@ -131,40 +142,41 @@ def expand(files: list[Path]) -> Iterator[Path]:
 
 
 def read_one(
-    reader: Reader, path: Path, min_score: float | None, picture: Path | None, children: DecodingChildren
-) -> Reading:
-    """Read one file and draw it where asked to."""
+    reader: Reader, path: Path, min_score: float | None, children: DecodingChildren, *, draw: bool
+) -> tuple[Reading, bytes | None]:
+    """Read one file; the overlay as PNG where it is wanted and the file could be decoded."""
     name = written(path)
-    if picture is None:
-        return reader.read(path, name, min_score=min_score, children=children)
+    if not draw:
+        return reader.read(path, name, min_score=min_score, children=children), None
     try:
         rad = read_radiograph(path, children=children)
     except InputError as error:
-        return Reading.not_answered(name, error)
+        return Reading.not_answered(name, error), None
     reading = reader.read_radiograph(rad, name, min_score=min_score)
-    picture.write_bytes(encode_png(overlay(rad, reading, reader.label_space)))
-    return reading
+    return reading, encode_png(overlay(rad, reading, reader.label_space))
 
 
-def write_objects(begin: Path, path: Path, reading: Reading, label_space: LabelSpace) -> None:
-    """Write report and presentation state of a DICOM file that gave a result; of all others nothing, with the reason.
+def made_objects(path: Path, reading: Reading, label_space: LabelSpace) -> dict[str, bytes]:
+    """Report and presentation state of a DICOM file that gave a result; of all others nothing, and the reason is said.
 
     Args:
-        begin: Of the objects' paths; ``.sr.dcm`` and ``.gsps.dcm`` are added.
         path: Of the radiograph.
         reading: Of it.
         label_space: Names and codes of the findings.
+
+    Returns:
+        `OBJECTS`, the ending of each file's name -> what it holds.
     """
     why_none = _why_no_object(reading)
     if why_none is None:
         try:
             header = required_header(path.read_bytes())
-            for ending, write in ((".sr.dcm", structured_report), (".gsps.dcm", presentation_state)):
-                begin.with_name(begin.name + ending).write_bytes(write(header, reading, label_space))
+            made = (write(header, reading, label_space) for write in (structured_report, presentation_state))
+            return dict(zip(OBJECTS, made, strict=True))
         except InputError as error:
             why_none = error.reason
-    if why_none is not None:
-        PEOPLE.print(f"no object of {path.name}: {why_none}", markup=False)
+    PEOPLE.print(f"no object of {path.name}: {why_none}", markup=False)
+    return {}
 
 
 def _why_no_object(reading: Reading) -> str | None:
