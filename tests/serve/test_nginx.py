@@ -147,6 +147,8 @@ def test_the_app_reads_an_upload_through_the_proxy_and_asks_nobody_else(proxied,
     page.wait_for_selector(".bx-files", state="attached")
 
     open_chest(page)
+    page.get_by_role("tab", name="Model").click()
+    page.wait_for_selector("#model section")
     context.close()
 
     of_the_net = [url for url in asked if not url.startswith(("data:", "blob:"))]
