@@ -1,6 +1,7 @@
 """`boxray detection sizes` and `resize` from the command line."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,11 +16,13 @@ def run(tmp_path, monkeypatch, capsys):
     """The commands on a tiny set; gives exit code, stdout and stderr."""
     build_tiny_set(tmp_path / "set")
 
-    def judged(weights, manifest, sides, state, progress):
+    def judged(detector, manifest, sides, progress):
         figures = Interval(0.5, 0.4, 0.6), Interval(0.4, 0.3, 0.5), Interval(0.1, -0.1, 0.3)
         return {side: tuple(Compared(name, 6, 3, *figures) for name in ("fluid", "mean")) for side in sides}
 
     monkeypatch.setattr("boxray.detection.sizes.judge_sizes", judged)
+    opened = SimpleNamespace(card=SimpleNamespace(side_px=64))
+    monkeypatch.setattr("boxray.detection.release.load_torch_detector", lambda weights, state: opened)
 
     def ask(*arguments: str):
         with pytest.raises(SystemExit) as left:

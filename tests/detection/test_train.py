@@ -503,7 +503,12 @@ def test_a_size_is_judged_by_what_weights_resized_to_it_find(run: Path, tiny: Ma
     at_64 = resize(card, 64, "0.0.2", tiny, tmp_path / "at_64", tmp_path / "state")
     part = tiny.part(Split.VAL)
 
-    judged = judge_sizes(card, tiny, [64, 96], tmp_path / "state", rounds=10)
+    seen: list[int] = []
+    detector = load_torch_detector(card.with_suffix(".safetensors"), tmp_path / "state")
+
+    judged = judge_sizes(detector, tiny, [64, 96, 64], lambda: seen.append(1), rounds=10)
+
+    assert len(seen) == 2 * len(part.images), "the card's own size is read once, and so is one asked for twice"
 
     found = [list(detect_all(open_detector(each, tmp_path / "state"), part)) for each in (at_64, card)]
     expected = compare_detections(part, *found, ["fluid"], rounds=10)
@@ -513,7 +518,7 @@ def test_a_size_is_judged_by_what_weights_resized_to_it_find(run: Path, tiny: Ma
         assert ours.theirs.value == pytest.approx(theirs.theirs.value, abs=1e-3)
     assert judged[96][0].difference.value == 0.0
     with pytest.raises(DataError, match="no validation part to choose a size on"):
-        judge_sizes(card, tiny.part(Split.TEST), [64], tmp_path / "state")
+        judge_sizes(detector, tiny.part(Split.TEST), [64])
 
 
 @pytest.mark.slow

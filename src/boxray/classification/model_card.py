@@ -139,7 +139,7 @@ def _findings(card: ModelCard, results: Json) -> str:
 
 def _by_group(card: ModelCard, results: Json) -> str:
     about = (
-        f"From **E**, recall and specificity at what is said; excess: mean score less the share of images with "
+        "From **E**, recall and specificity at what is said; excess: mean score less the share of images with "
         f"the finding; above 0, scores are too high there. A group of fewer than {FEWEST_IMAGES} images with or "
         "without a finding has counts and no figure; one of which nothing is known is left out."
     )

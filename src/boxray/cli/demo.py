@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from boxray.cli.exits import Exit
-from boxray.cli.folders import DEMO, READINGS, make_folder, older_run
+from boxray.cli.folders import DEMO, make_folder, older_run, replaced
 from boxray.cli.read import DetectorChoice, to_read
 from boxray.cli.show import best_boxes, over_threshold, progress_bar, steps, written
 from boxray.core.bench import bench_folder
@@ -54,11 +54,10 @@ def demo(
                 reading = Reading.not_answered(name, error)
             items.append(Item(reading, overlay(rad, reading, reader.label_space)))
             steps(progress)()
-    for path in older:
-        path.unlink()
+    with replaced(out, older) as record:  # before the pictures: it says whose they are
+        for item in items:
+            record.write(json.dumps(item.reading.to_json(), ensure_ascii=False) + "\n")
     page = write_page(out, items, reader.label_space)
-    lines = (json.dumps(item.reading.to_json(), ensure_ascii=False) for item in items)
-    (out / READINGS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     Console().print(_table([item.reading for item in items], reader.label_space))
     seconds = perf_counter() - started
     n_read = sum(item.reading.status is Outcome.RESULT for item in items)

@@ -21,16 +21,16 @@ from boxray.core.findings import LabelSpace
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.compare import Compared
+from boxray.detection.recipe import GRID_PX
 
-SIDE_HELP: Final = "Side of the square that is read, in pixels, a multiple of 32."
-_COARSEST: Final = 32  # pixels of a cell of the coarsest grid
+SIDE_HELP: Final = f"Side of the square that is read, in pixels, a multiple of {GRID_PX}."
 
 
 def whole_grid(side: int | None) -> int | None:
     """Refuse a side that the coarsest grid does not divide."""
-    if side is not None and (side < _COARSEST or side % _COARSEST):
-        near = max(round(side / _COARSEST), 1) * _COARSEST
-        raise typer.BadParameter(f"{side} px is no multiple of {_COARSEST}; the nearest is {near}")
+    if side is not None and (side < GRID_PX or side % GRID_PX):
+        near = max(round(side / GRID_PX), 1) * GRID_PX
+        raise typer.BadParameter(f"{side} px is no multiple of {GRID_PX}; the nearest is {near}")
     return side
 
 
@@ -41,14 +41,16 @@ def sizes(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object on stdout.")] = False,
 ) -> None:
     """AP50 on the validation part by the size that is read, against the card's own; by torch."""
+    from boxray.detection.release import load_torch_detector
     from boxray.detection.sizes import judge_sizes
 
     asked = [side for side in (whole_grid(_number(word)) for word in sides.split(",")) if side is not None]
     manifest = Manifest.load(data)
     with tempfile.TemporaryDirectory() as state:
-        readings = (1 + len(asked)) * len(manifest.part(Split.VAL).images)
+        detector = load_torch_detector(weights, Path(state))
+        readings = len({detector.card.side_px, *asked}) * len(manifest.part(Split.VAL).images)
         with progress_bar("detecting", readings) as progress:
-            judged = judge_sizes(weights, manifest, asked, Path(state), steps(progress))
+            judged = judge_sizes(detector, manifest, asked, steps(progress))
     if as_json:
         print(json.dumps({side: [row.to_json() for row in rows] for side, rows in judged.items()}, indent=2))
     else:

@@ -19,11 +19,15 @@ Architecture = Literal[
 another head (RT-DETR, YOLOv10, YOLO26) would be taught that the unknown is background: there are none."""
 
 
+GRID_PX = 32
+"""Five halvings lie between the square and the coarsest grid: its side is a multiple of this."""
+
+
 class Stage(StrictModel):
     """Some epochs at one size. Small sizes first cost little and learn most of what there is to learn."""
 
-    side_px: int = Field(ge=32, multiple_of=32)
-    """Side of the square; five halvings lie between it and the coarsest grid."""
+    side_px: int = Field(ge=GRID_PX, multiple_of=GRID_PX)
+    """Side of the square."""
     epochs: int = Field(ge=1)
     lr: float = Field(gt=0)
     lr_final: float = Field(default=0.05, gt=0, le=1)

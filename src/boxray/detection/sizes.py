@@ -8,31 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from boxray.data.manifest import Manifest
 from boxray.detection.compare import Compared, compare_detections
-from boxray.detection.evaluate import detect_all
-from boxray.detection.release import load_torch_detector
+from boxray.detection.detect import YoloDetector
+from boxray.detection.evaluate import Detections, detect_all
 
 
 def judge_sizes(
-    weights: Path,
+    detector: YoloDetector,
     manifest: Manifest,
     sides_px: Sequence[int],
-    state: Path,
     progress: Callable[[], None] = lambda: None,
     *,
     rounds: int = 1000,
 ) -> dict[int, tuple[Compared, ...]]:
-    """AP50 at several sizes beside the one of the card, on the validation part, by torch in float32.
+    """AP50 at several sizes beside the one of the card, on the validation part.
 
     Args:
-        weights: The ``.safetensors`` or its card, or the folder of a finished run.
+        detector: Run by torch (`boxray.detection.release.load_torch_detector`): a released graph has one size alone.
         manifest: A built set; what its other parts hold has no say in the choice.
         sides_px: Sides of the square, multiples of 32.
-        state: Folder for ultralytics' settings.
-        progress: Called after each image, of which every size has all and the card's own size has them too.
+        progress: Called after each image that is read; each size, and the card's own, reads all of them once.
         rounds: Of the bootstrap.
 
     Returns:
@@ -40,15 +37,18 @@ def judge_sizes(
 
     Raises:
         DataError: If the validation part is empty.
-        ModelError: If the weights are not what their card says, or of another label space.
+        ModelError: If the detector's label space is not the manifest's.
     """
-    detector = load_torch_detector(weights, state)
     detector.label_space.require_same(manifest.label_space)
     part = manifest.validation("to choose a size on")
-    own = list(detect_all(detector, part, progress))
-    judged = {}
-    for side in sides_px:
-        sized = replace(detector, card=detector.card.model_copy(update={"side_px": side}))
-        found = list(detect_all(sized, part, progress))
-        judged[side] = compare_detections(part, found, own, detector.assessed, rounds=rounds)
-    return judged
+
+    def found_at(side_px: int) -> Detections:
+        sized = replace(detector, card=detector.card.model_copy(update={"side_px": side_px}))
+        return list(detect_all(sized, part, progress))
+
+    found = {side: found_at(side) for side in dict.fromkeys((detector.card.side_px, *sides_px))}
+    own = found[detector.card.side_px]
+    return {
+        side: compare_detections(part, found[side], own, detector.assessed, rounds=rounds)
+        for side in dict.fromkeys(sides_px)
+    }
