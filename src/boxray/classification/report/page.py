@@ -403,7 +403,6 @@ def _groups(groups: Sequence[GroupResult]) -> str:
         enough = min(counts.images_with, counts.images_without) >= FEWEST_IMAGES
         figures = [
             figure(group.within),
-            row_plot(group.within),
             figure(group.pooled),
             figure(group.recall),
             figure(group.specificity),
@@ -416,7 +415,6 @@ def _groups(groups: Sequence[GroupResult]) -> str:
     head = (
         "Group",
         "AUROC within source",
-        "0 – ½ – 1",
         "AUROC pooled",
         "Recall",
         "Specificity",
