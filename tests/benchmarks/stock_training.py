@@ -21,7 +21,7 @@ from boxray.data.split import Split
 from boxray.data.yolo_files import write_yolo_files
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.train import WEIGHTS, describe_training
-from boxray.detection.ultralytics_engine import load_matching, tame_ultralytics
+from boxray.detection.ultralytics_engine import tame_ultralytics
 from boxray.detection.weighting import draw_images
 from boxray.runs.recipe import load_recipe
 from boxray.runs.run import start_run
@@ -43,13 +43,14 @@ def copied_set(part: Manifest, folder: Path) -> Path:
 
 
 def checkpoint(recipe: DetectionRecipe, n_findings: int, folder: Path) -> Path:
-    """The recipe's start weights as a file that stock ultralytics opens."""
+    """The recipe's start weights as a file that stock ultralytics opens: of them what fits by stock's own rule."""
     import torch
     from ultralytics.nn.tasks import DetectionModel
+    from ultralytics.utils.torch_utils import intersect_dicts
 
     assert recipe.start is not None, "stock is compared from the same start weights; the recipe names none"
     network = DetectionModel(f"{recipe.architecture}.yaml", nc=n_findings, verbose=False)
-    load_matching(network, read_tensors(recipe.start))
+    network.load_state_dict(intersect_dicts(read_tensors(recipe.start), network.state_dict()), strict=False)
     network.args, network.task = {}, "detect"
     torch.save({"model": network, "train_args": {}}, folder / "start.pt")
     return folder / "start.pt"

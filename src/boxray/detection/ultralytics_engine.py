@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from boxray.core.errors import MissingExtra, ModelError, ResourceError
 from boxray.detection.films import FilmSet, TrainingImages
+from boxray.detection.narrowing import narrowed
 from boxray.detection.partial_loss import anchor_weights, film_under, present_losses, same_film
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.widening import widened
@@ -86,8 +87,8 @@ def train_stage(
         images: To train on.
         folder: Of the stage.
         start: Safetensors to begin with, of the same architecture or of one half as wide (`boxray.detection.widening`);
-            tensors of other shapes (another number of findings) are left as the architecture makes them. None
-            starts from random weights.
+            of another number of findings (`boxray.detection.narrowing`), whose last layer is left as the architecture
+            makes it. None starts from random weights.
         threads: Of a CPU; None takes all cores.
         tell: Called after every batch, in the first of several processes.
 
@@ -442,16 +443,16 @@ def _trainer_class(
 
 
 def load_matching(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """Load the tensors whose shapes fit, and those of a network half as wide doubled.
+    """Load the tensors whose shapes fit; those of a network half as wide doubled, of more classes cut.
 
-    If that is less than four fifths of all, they are refused. The branch that scores findings is as wide as there are
-    findings, so about a tenth never fits.
+    If that is less than four fifths of all, they are refused. What gives the classes never fits another number of them.
 
     Raises:
         ModelError: If the tensors are of another architecture.
     """
     own = model.state_dict()
-    fitting = widened(state, {key: value.shape for key, value in own.items()})
+    shapes = {key: value.shape for key, value in own.items()}
+    fitting = widened(narrowed(state, shapes), shapes)
     if len(fitting) < 0.8 * len(own):
         raise ModelError(
             f"start weights fit {len(fitting)} of {len(own)} tensors: they belong to another architecture. Start from "
