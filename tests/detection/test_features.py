@@ -9,7 +9,9 @@ import pytest
 pytest.importorskip("ultralytics", reason="features need the extra [train]")
 
 from boxray.data.split import Split
+from boxray.detection.detect import prepare
 from boxray.detection.features import pooled_features
+from boxray.detection.release import trained_network
 from boxray.detection.ultralytics_engine import tame_ultralytics
 from boxray.runs.recipe import Clahe
 from boxray.tensors import write_tensors
@@ -54,6 +56,23 @@ def test_an_image_has_one_vector_of_the_backbones_last_channels(weights: Path, t
     assert len(steps) == 6
     assert np.isfinite(features).all()
     assert np.abs(features[0] - features[1]).max() > 0  # another film, another vector
+
+
+def test_the_vector_is_the_mean_of_what_the_layer_gives_in_a_whole_pass(weights: Path, tmp_path: Path) -> None:
+    import torch
+
+    manifest = build_tiny_set(tmp_path).part(Split.TEST)
+    card, network = trained_network(weights, tmp_path / "state")
+    given: list[torch.Tensor] = []
+    pooling = network.model[9]  # YOLOv8's backbone ends in SPPF
+    pooling.register_forward_hook(lambda _layer, _inputs, output: given.append(output))
+    pixels, _ = prepare(manifest.radiograph(manifest.images["picture"].iloc[0]), card)
+    with torch.inference_mode():
+        network(torch.from_numpy(pixels))
+
+    features = pooled_features(weights, manifest, tmp_path / "state")
+
+    np.testing.assert_allclose(features[0], given[0].mean(dim=(0, 2, 3)).numpy(), rtol=1e-3, atol=1e-6)
 
 
 def test_the_network_is_fed_what_it_is_fed_when_it_reads(weights: Path, tmp_path: Path) -> None:

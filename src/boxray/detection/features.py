@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from boxray.core.arrays import FloatArray
 from boxray.data.manifest import Manifest
 from boxray.detection.detect import prepare
 from boxray.detection.release import trained_network
-
-if TYPE_CHECKING:
-    import torch
 
 
 def pooled_features(
@@ -40,17 +37,13 @@ def pooled_features(
     card, network = trained_network(weights, state)
     import torch
 
-    last_of_backbone = network.model[len(network.yaml["backbone"]) - 1]
+    network.to(memory_format=torch.channels_last)
+    last_of_backbone = len(network.yaml["backbone"]) - 1
     seen: list[FloatArray] = []
-
-    def keep(_layer: torch.nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        seen.append(output.mean(dim=(0, 2, 3)).numpy())  # (1, C, h, w) to (C,)
-
-    hook = last_of_backbone.register_forward_hook(keep)
     with torch.inference_mode():
         for picture in manifest.images["picture"]:
             batch, _ = prepare(manifest.radiograph(picture), card)
-            network(torch.from_numpy(batch))
+            (pooled,) = network.predict(torch.from_numpy(batch), embed=[last_of_backbone])  # goes no further
+            seen.append(pooled.numpy())
             progress()
-    hook.remove()
     return np.stack(seen) if seen else np.empty((0, 0), dtype=np.float32)
