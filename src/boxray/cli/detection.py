@@ -73,7 +73,7 @@ def evaluate(
     report: Annotated[Path | None, typer.Option(help="Folder for report.html, results.json and gallery/.")] = None,
     source_check: Annotated[
         bool,
-        typer.Option(help="In the report: tell the source from the detector's features (a second, half pass, by torch)."),
+        typer.Option(help="In the report: tell the source from the detector's features (a half pass more, by torch)."),
     ] = True,
 ) -> None:
     """Figures per finding with 95 % intervals by patient, only where somebody looked."""
