@@ -38,3 +38,28 @@ def test_squares_are_mirrored_only_where_the_recipe_says_so(tmp_path, flip: bool
     mirrored = [draw_change(rng, recipe).mirrored for _ in range(400)]
 
     assert np.mean(mirrored) == pytest.approx(share, abs=0.1)
+
+
+def test_a_coarsened_square_has_lost_its_finest_pattern_and_kept_its_shades() -> None:
+    fine = np.indices((64, 64)).sum(axis=0) % 2 * 200  # a chessboard of single pixels
+    broad = np.where(np.arange(64) < 32, 50, 150)[None].repeat(64, axis=0)
+
+    shown = [
+        Change(degrees=0, scale=1, shift_xy=(0, 0), gain=1, detail=0.5).apply(square.astype(np.uint8))
+        for square in (fine, broad)
+    ]
+
+    assert np.unique(shown[0]).tolist() == [100]
+    assert (shown[1][:, :30] == 50).all()
+    assert (shown[1][:, 34:] == 150).all()
+
+
+@pytest.mark.parametrize(("coarsen", "lowest"), [(0.0, 1.0), (0.6, 0.4)])
+def test_as_much_detail_is_lost_as_the_recipe_allows(tmp_path, coarsen: float, lowest: float) -> None:
+    recipe = ClassificationRecipe(data=tmp_path, coarsen=coarsen)
+    rng = np.random.default_rng(0)
+
+    left = [draw_change(rng, recipe).detail for _ in range(400)]
+
+    assert max(left) == pytest.approx(1.0, abs=0.01)
+    assert min(left) == pytest.approx(lowest, abs=0.01)

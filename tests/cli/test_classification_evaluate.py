@@ -145,3 +145,36 @@ def test_a_card_without_results_says_how_they_are_made(tmp_path: Path, capsys):
 
     assert left.value.code == 1
     assert "boxray classification evaluate" in capsys.readouterr().err
+
+
+def test_robustness_has_a_table_of_films_without_and_of_films_with_the_finding(run):
+    code, said, _ = run("robustness", "good.onnx")
+
+    assert code == 0
+    without, with_it = said.split("Share of the films with the finding")
+    assert "Share of the films without the finding" in without
+    for table in (without, with_it):
+        assert "softer" in table
+        assert any(line.split()[:1] == ["Fluid"] for line in table.splitlines())
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_robustness_as_json_names_model_and_part_and_has_every_share(run):
+    code, said, _ = run("robustness", "good.onnx", "--split", "val", "--json")
+
+    told = json.loads(said)
+    assert code == 0
+    assert (told["model"]["name"], told["split"], told["assumed_absences_count"]) == ("good", "val", False)
+    assert {one["there"] for one in told["said"]} == {True, False}
+    assert all(len(one["shares"]) == len(one["differences"]) + 1 == 7 for one in told["said"])
+
+
+def test_robustness_of_weights_that_say_nothing_yet_is_refused(run, monkeypatch):
+    silent = Bright("silent", 1.0)
+    object.__setattr__(silent, "card", silent.card.model_copy(update={"operating_points": {}}))
+    monkeypatch.setattr(commands, "open_classifier", lambda _: silent)
+
+    code, _, said = run("robustness", "silent.onnx")
+
+    assert code != 0
+    assert "has no operating point yet" in said

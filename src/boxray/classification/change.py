@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.core.arrays import ByteArray
@@ -14,12 +16,14 @@ from boxray.core.arrays import ByteArray
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to one square: turned, scaled, shifted, brightened; mirrored only where the label space allows."""
+    """What happens to a square: turned, scaled, shifted, coarsened, brightened; mirrored only if sides do not count."""
 
     degrees: float
     scale: float
     shift_xy: tuple[float, float]
     gain: float
+    detail: float = 1.0
+    """In (0, 1]: the square is shrunk to this share of its side and enlarged again."""
     mirrored: bool = False
 
     def apply(self, square: ByteArray) -> ByteArray:
@@ -28,7 +32,7 @@ class Change:
         matrix = cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), self.degrees, self.scale)
         matrix[:, 2] += np.array(self.shift_xy) * side
         moved = cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR)
-        changed: ByteArray = cv2.convertScaleAbs(moved, alpha=self.gain)
+        changed: ByteArray = cv2.convertScaleAbs(_coarsened(moved, self.detail), alpha=self.gain)
         return changed[:, ::-1] if self.mirrored else changed
 
 
@@ -40,5 +44,14 @@ def draw_change(rng: Generator, recipe: ClassificationRecipe) -> Change:
         scale=1 + rng.uniform(-recipe.scale, recipe.scale),
         shift_xy=(float(shift[0]), float(shift[1])),
         gain=1 + rng.uniform(-recipe.brightness, recipe.brightness),
+        detail=1 - rng.uniform(0, recipe.coarsen) if recipe.coarsen else 1.0,
         mirrored=recipe.flip and bool(rng.random() < 0.5),
     )
+
+
+def _coarsened(square: NDArray[Any], detail: float) -> NDArray[Any]:
+    side = square.shape[0]
+    left = max(1, round(side * detail))
+    if left == side:
+        return square
+    return np.asarray(cv2.resize(cv2.resize(square, (left, left), interpolation=cv2.INTER_AREA), (side, side)))

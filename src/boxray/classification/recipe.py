@@ -79,6 +79,9 @@ class ClassificationRecipe(StrictModel):
     scale: float = Field(default=0.12, ge=0, lt=1)
     degrees: float = Field(default=7.0, ge=0, le=20)
     translate: float = Field(default=0.05, ge=0, le=0.5)
+    coarsen: float = Field(default=0.0, ge=0, lt=1)
+    """At most so large a share of the side's pixels is lost before the picture is enlarged again: how sharp a film is
+    must not tell where it comes from."""
     flip: bool = False
     """Mirror every other picture; only in a label space of which a mirrored picture is still one."""
 

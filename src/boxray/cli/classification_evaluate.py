@@ -1,4 +1,4 @@
-"""`boxray classification evaluate`, `compare`, `sanity`, `card`: what a classifier is worth, also next to another."""
+"""`boxray classification evaluate`, `compare`, `sanity`, `robustness`, `card`: what a classifier is worth."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from boxray.classification.load import LUNG_TENSORS, open_classifier, trained_ne
 from boxray.classification.report.evaluation import Evaluation
 from boxray.classification.report.write import write_report
 from boxray.classification.results import FindingResult, Judgement, Mean
+from boxray.classification.robustness import AS_IS, CHANGES, Said, said_when_changed, scores_when_changed
 from boxray.classification.score import score_all
 from boxray.cli.comparison import identity_json, print_comparison
 from boxray.cli.folders import make_folder
@@ -27,6 +28,7 @@ from boxray.cli.show import PEOPLE, progress_bar, steps
 from boxray.cli.training import DataFolder, SplitName, WithAssumed
 from boxray.core.arrays import FloatArray
 from boxray.core.assessed import findings_of_both
+from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
 from boxray.core.metrics import Interval
 from boxray.core.plain import json_text
@@ -140,6 +142,31 @@ def sanity(
     Console().print(table)
 
 
+def robustness(
+    weights: _Weights,
+    data: DataFolder,
+    split: SplitName = "test",
+    with_assumed: WithAssumed = False,
+    as_json: AsJson = False,
+) -> None:
+    """Is a finding said as often when films are softer, closer or darker? At the operating points, source by source."""
+    manifest = Manifest.load(data).part(Split(split))
+    classifier = open_classifier(weights)
+    if not classifier.card.thresholds:
+        raise ModelError(f"{classifier.identity.name} has no operating point yet, so it says nothing; release it first")
+    with progress_bar("classifying", len(manifest.images) * (1 + len(CHANGES))) as progress:
+        scores = scores_when_changed(classifier, manifest, steps(progress))
+    with progress_bar("measuring", None):
+        found = said_when_changed(manifest, scores, classifier.card.thresholds, with_assumed=with_assumed)
+    if as_json:
+        said = {"model": identity_json(classifier.identity), "split": split, "assumed_absences_count": with_assumed}
+        print(json_text({**said, "said": [one.to_json() for one in found]}), end="")
+        return
+    for there in (False, True):
+        _print_said([one for one in found if one.there == there], manifest.label_space, there=there)
+    Console().print("*: the 95 % interval of the difference from the films as they are is without zero", style="dim")
+
+
 def card(
     weights: Annotated[Path, typer.Argument(help="Released .onnx, card beside it.")],
     results: Annotated[Path, typer.Option(help="The results.json that evaluate --report wrote for these weights.")],
@@ -164,6 +191,24 @@ def _print_comparison(rows: Sequence[Compared], space: LabelSpace, models: Seque
             if row.figure == figure
         )
         print_comparison("AUROC (95 %)", "images", lines, space, models, _KINDS[figure])
+
+
+def _print_said(found: Sequence[Said], space: LabelSpace, *, there: bool) -> None:
+    """One line per finding and source; fits 80 columns."""
+    title = f"Share of the films {'with' if there else 'without'} the finding of which it is said"
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title=title)
+    for heading in ("finding", "source", "films", AS_IS, *CHANGES):
+        left = heading in {"finding", "source"}
+        table.add_column(heading, no_wrap=left, justify="left" if left else "right")
+    for one in found:
+        shares = (f"{one.shares[name].value:.2f}{_star(one.differences[name])}" for name in CHANGES)
+        plain = f"{one.shares[AS_IS].value:.2f}"
+        table.add_row(space[one.finding].display, one.source, str(one.images), plain, *shares)
+    Console().print(table)
+
+
+def _star(difference: Interval) -> str:
+    return "*" if difference.excludes_zero else ""
 
 
 def _print_judgement(judgement: Judgement, space: LabelSpace, model: ModelIdentity) -> None:

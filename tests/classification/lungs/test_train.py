@@ -31,7 +31,7 @@ from boxray.classification.lungs import train as training  # noqa: E402
 from boxray.classification.lungs.evaluate import MaskScore, dice_and_iou, evaluate_lungs, evaluate_masks  # noqa: E402
 from boxray.classification.lungs.recipe import LungRecipe  # noqa: E402
 from boxray.classification.lungs.release import release_lungs  # noqa: E402
-from boxray.classification.lungs.teaching import lung_examples  # noqa: E402
+from boxray.classification.lungs.teaching import LungExample, lung_examples  # noqa: E402
 from boxray.classification.lungs.train import train_lungs  # noqa: E402
 from boxray.classification.recipe import ClassificationRecipe  # noqa: E402
 from boxray.tensors import read_tensors, write_tensors  # noqa: E402
@@ -144,6 +144,18 @@ def test_a_changed_examples_box_stays_round_what_it_was_round(made: Path) -> Non
     found = box_round(moved.square > 100)
     assert found is not None
     np.testing.assert_allclose(found.xyxy, moved.boxes[1] * 128, atol=1)
+
+
+def test_a_changed_examples_mask_moves_with_the_film_but_keeps_its_edge_and_its_ones() -> None:
+    mask = np.zeros((64, 64), np.float32)
+    mask[20:40, 21:41] = 1
+    example = LungExample((mask * 200).astype(np.uint8), np.zeros((2, 4)), np.stack([mask, mask]))
+
+    moved = example.changed(Change(degrees=0, scale=1, shift_xy=(0.25, 0), gain=0.5, detail=0.3))
+
+    assert moved.masks is not None
+    np.testing.assert_array_equal(moved.masks[0], np.roll(mask, 16, axis=1))
+    assert len(np.unique(moved.square)) > 2  # while the film's own edge is soft now
 
 
 def test_a_label_space_without_lungs_is_refused(made: Path) -> None:

@@ -34,6 +34,11 @@ class Interval:
         return bool(self.low < self.high)
 
     @property
+    def excludes_zero(self) -> bool:
+        """Of a difference: whether it is more than the chance of which patients were taken."""
+        return self.low > 0 or self.high < 0
+
+    @property
     def signed(self) -> str:
         """As text of a difference: with its sign."""
         if np.isnan(self.value):

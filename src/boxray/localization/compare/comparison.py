@@ -271,7 +271,7 @@ def _by_finding(comparison: Comparison, measure: str) -> str:
         for finding in comparison.findings
     }
     worse = [name for name, more in differences.items() if more.high < 0]
-    open_ = [name for name, more in differences.items() if not (more.high < 0 or more.low > 0)]
+    open_ = [name for name, more in differences.items() if not more.excludes_zero]
     said = f" The map is the better one in: {', '.join(worse)}." if worse else ""
     return said + (f" Taken alone, not decided in: {', '.join(open_)}." if open_ else "")
 
