@@ -63,3 +63,25 @@ def test_as_much_detail_is_lost_as_the_recipe_allows(tmp_path, coarsen: float, l
 
     assert max(left) == pytest.approx(1.0, abs=0.01)
     assert min(left) == pytest.approx(lowest, abs=0.01)
+
+
+def test_grain_is_noise_of_the_deviation_that_is_asked_for_and_the_same_every_time() -> None:
+    square = np.full((256, 256), 100, dtype=np.uint8)
+    change = Change(degrees=0, scale=1, shift_xy=(0, 0), gain=1, grain=0.05, grain_seed=3)
+
+    shown = change.apply(square)
+
+    assert shown.std() == pytest.approx(0.05 * 255, rel=0.02)
+    assert shown.mean() == pytest.approx(100, abs=0.2)
+    assert np.array_equal(change.apply(square), shown)
+
+
+@pytest.mark.parametrize(("grain", "most"), [(0.0, 0.0), (0.06, 0.06)])
+def test_as_much_grain_is_drawn_as_the_recipe_allows_each_time_another(tmp_path, grain: float, most: float) -> None:
+    recipe = ClassificationRecipe(data=tmp_path, grain=grain)
+    rng = np.random.default_rng(0)
+
+    drawn = [draw_change(rng, recipe) for _ in range(400)]
+
+    assert max(one.grain for one in drawn) == pytest.approx(most, abs=0.001)
+    assert len({one.grain_seed for one in drawn}) == (400 if grain else 1)

@@ -59,17 +59,17 @@ def test_a_closer_film_has_lost_its_margin_and_a_farther_one_has_a_black_one() -
     rad = Radiograph(FILM)
     top, left = round(MARGIN * 200), round(MARGIN * 120)
 
-    assert np.array_equal(CHANGES["closer"](rad).pixels, FILM[top:-top, left:-left])
-    farther = CHANGES["farther"](rad).pixels
+    assert np.array_equal(CHANGES["close"](rad).pixels, FILM[top:-top, left:-left])
+    farther = CHANGES["far"](rad).pixels
     assert np.array_equal(farther[top:-top, left:-left], FILM)
     assert farther.sum() == pytest.approx(FILM.sum(), rel=1e-5)
 
 
 def test_a_brighter_film_is_brighter_and_a_darker_one_takes_it_back() -> None:
-    brighter = CHANGES["brighter"](Radiograph(FILM))
+    brighter = CHANGES["bright"](Radiograph(FILM))
 
     assert (brighter.pixels >= FILM).all()
-    np.testing.assert_allclose(CHANGES["darker"](brighter).pixels, FILM, atol=1e-6)
+    np.testing.assert_allclose(CHANGES["dark"](brighter).pixels, FILM, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -87,16 +87,16 @@ def test_who_answers_by_sharpness_says_more_of_softer_films_and_the_interval_tel
     steps: list[None] = []
     scores = scores_when_changed(scorer, manifest, lambda: steps.append(None))
     place = TWO.index("fluid")
-    between = float(np.mean([scores[AS_IS][:, place].max(), scores["softer"][:, place].min()]))
+    between = float(np.mean([scores[AS_IS][:, place].max(), scores["soft"][:, place].min()]))
 
     absent = of(said_when_changed(manifest, scores, {"fluid": between}), there=False)
 
     assert len(steps) == len(manifest.images) * 7
     assert absent.shares[AS_IS].value == 0
-    assert absent.shares["softer"].value == absent.differences["softer"].value == 1
-    assert absent.differences["softer"].excludes_zero
-    assert absent.shares["noisier"].value == 0
-    assert not absent.differences["noisier"].excludes_zero
+    assert absent.shares["soft"].value == absent.differences["soft"].value == 1
+    assert absent.differences["soft"].excludes_zero
+    assert absent.shares["noisy"].value == 0
+    assert not absent.differences["noisy"].excludes_zero
 
 
 def test_the_shares_are_counted_by_hand_where_something_is_known(manifest: Manifest) -> None:
@@ -108,21 +108,21 @@ def test_the_shares_are_counted_by_hand_where_something_is_known(manifest: Manif
         * (len(manifest.images) // 4),
     )
     part = Manifest(manifest.folder, manifest.label_space, pd.DataFrame(images), manifest.boxes)
-    scores = {AS_IS: np.zeros((len(images), 2)), "softer": np.zeros((len(images), 2))}
-    scores["softer"][::4, TWO.index("fluid")] = [0.9, *[0.1] * (len(images) // 4 - 1)]
+    scores = {AS_IS: np.zeros((len(images), 2)), "soft": np.zeros((len(images), 2))}
+    scores["soft"][::4, TWO.index("fluid")] = [0.9, *[0.1] * (len(images) // 4 - 1)]
 
     found = said_when_changed(part, scores, {"fluid": 0.5})
     assumed = said_when_changed(part, scores, {"fluid": 0.5}, with_assumed=True)
 
     quarter = len(images) // 4
     assert [(one.source, one.there, one.images) for one in found] == [("a", False, quarter), ("b", True, quarter)]
-    assert found[0].shares["softer"].value == pytest.approx(1 / quarter)
+    assert found[0].shares["soft"].value == pytest.approx(1 / quarter)
     assert ("b", False, quarter) in [(one.source, one.there, one.images) for one in assumed]
-    assert set(found[0].to_json()["differences"]) == {"softer"}
+    assert set(found[0].to_json()["differences"]) == {"soft"}
 
 
 def test_a_part_without_films_says_nothing(manifest: Manifest, tmp_path: Path) -> None:
     nothing = manifest.only(manifest.images["split"] == "nowhere")
-    scores = {AS_IS: np.zeros((0, 2)), "softer": np.zeros((0, 2))}
+    scores = {AS_IS: np.zeros((0, 2)), "soft": np.zeros((0, 2))}
 
     assert said_when_changed(nothing, scores, {"fluid": 0.5}) == []

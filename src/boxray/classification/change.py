@@ -16,7 +16,7 @@ from boxray.core.arrays import ByteArray
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to a square: turned, scaled, shifted, coarsened, brightened; mirrored only if sides do not count."""
+    """What happens to a square: moved, coarsened, grained, brightened; mirrored only where sides do not count."""
 
     degrees: float
     scale: float
@@ -24,6 +24,9 @@ class Change:
     gain: float
     detail: float = 1.0
     """In (0, 1]: the square is shrunk to this share of its side and enlarged again."""
+    grain: float = 0.0
+    """Deviation of the noise that is added, as a share of the scale of grey."""
+    grain_seed: int = 0
     mirrored: bool = False
 
     def apply(self, square: ByteArray) -> ByteArray:
@@ -32,7 +35,8 @@ class Change:
         matrix = cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), self.degrees, self.scale)
         matrix[:, 2] += np.array(self.shift_xy) * side
         moved = cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR)
-        changed: ByteArray = cv2.convertScaleAbs(_coarsened(moved, self.detail), alpha=self.gain)
+        shown = _grained(_coarsened(moved, self.detail), self.grain, self.grain_seed)
+        changed: ByteArray = cv2.convertScaleAbs(shown, alpha=self.gain)
         return changed[:, ::-1] if self.mirrored else changed
 
 
@@ -45,6 +49,8 @@ def draw_change(rng: Generator, recipe: ClassificationRecipe) -> Change:
         shift_xy=(float(shift[0]), float(shift[1])),
         gain=1 + rng.uniform(-recipe.brightness, recipe.brightness),
         detail=1 - rng.uniform(0, recipe.coarsen) if recipe.coarsen else 1.0,
+        grain=rng.uniform(0, recipe.grain) if recipe.grain else 0.0,
+        grain_seed=int(rng.integers(2**31)) if recipe.grain else 0,
         mirrored=recipe.flip and bool(rng.random() < 0.5),
     )
 
@@ -55,3 +61,10 @@ def _coarsened(square: NDArray[Any], detail: float) -> NDArray[Any]:
     if left == side:
         return square
     return np.asarray(cv2.resize(cv2.resize(square, (left, left), interpolation=cv2.INTER_AREA), (side, side)))
+
+
+def _grained(square: NDArray[Any], deviation: float, seed: int) -> NDArray[Any]:
+    if deviation == 0:
+        return square
+    noise = np.random.default_rng(seed).normal(0, 255 * deviation, square.shape)
+    return np.asarray((square + noise).round().clip(0, 255).astype(square.dtype))

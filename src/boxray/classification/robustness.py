@@ -22,7 +22,7 @@ from boxray.core.protocols import Scorer
 from boxray.core.radiograph import Radiograph
 from boxray.data.manifest import Manifest
 
-AS_IS: Final = "as it is"
+AS_IS: Final = "as is"
 
 SOFT: Final = 0.003
 """Deviation of the blur as a share of the longer side: 2 px of 640."""
@@ -35,43 +35,43 @@ GAMMA: Final = 1.25
 Change = Callable[[Radiograph], Radiograph]
 
 
-def _softer(rad: Radiograph) -> Radiograph:
+def _soft(rad: Radiograph) -> Radiograph:
     return replace(rad, pixels=cv2.GaussianBlur(rad.pixels, (0, 0), SOFT * max(rad.size_wh)).clip(0, 1))
 
 
-def _noisier(rad: Radiograph) -> Radiograph:
+def _noisy(rad: Radiograph) -> Radiograph:
     noise = np.random.default_rng(0).normal(0, GRAIN, rad.pixels.shape)
     return replace(rad, pixels=(rad.pixels + noise).clip(0, 1).astype(np.float32))
 
 
-def _closer(rad: Radiograph) -> Radiograph:
+def _close(rad: Radiograph) -> Radiograph:
     rows, columns = (slice(round(MARGIN * side), side - round(MARGIN * side)) for side in rad.pixels.shape)
     padded = None if rad.padded is None else rad.padded[rows, columns]
     return replace(rad, pixels=rad.pixels[rows, columns], padded=padded)
 
 
-def _farther(rad: Radiograph) -> Radiograph:
+def _far(rad: Radiograph) -> Radiograph:
     margin = [(round(MARGIN * side),) * 2 for side in rad.pixels.shape]
     padded = None if rad.padded is None else np.pad(rad.padded, margin, constant_values=True)
     return replace(rad, pixels=np.pad(rad.pixels, margin), padded=padded)
 
 
-def _brighter(rad: Radiograph) -> Radiograph:
+def _bright(rad: Radiograph) -> Radiograph:
     return replace(rad, pixels=rad.pixels ** np.float32(1 / GAMMA))
 
 
-def _darker(rad: Radiograph) -> Radiograph:
+def _dark(rad: Radiograph) -> Radiograph:
     return replace(rad, pixels=rad.pixels ** np.float32(GAMMA))
 
 
 CHANGES: Final[Mapping[str, Change]] = MappingProxyType(
     {
-        "softer": _softer,
-        "noisier": _noisier,
-        "closer": _closer,
-        "farther": _farther,
-        "brighter": _brighter,
-        "darker": _darker,
+        "soft": _soft,
+        "noisy": _noisy,
+        "close": _close,
+        "far": _far,
+        "bright": _bright,
+        "dark": _dark,
     }
 )
 """Each leaves the findings of a film what they are."""

@@ -196,10 +196,9 @@ def _print_comparison(rows: Sequence[Compared], space: LabelSpace, models: Seque
 def _print_said(found: Sequence[Said], space: LabelSpace, *, there: bool) -> None:
     """One line per finding and source; fits 80 columns."""
     title = f"Share of the films {'with' if there else 'without'} the finding of which it is said"
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title=title)
+    table = Table(box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False, title=title)
     for heading in ("finding", "source", "films", AS_IS, *CHANGES):
-        left = heading in {"finding", "source"}
-        table.add_column(heading, no_wrap=left, justify="left" if left else "right")
+        table.add_column(heading, no_wrap=True, justify="left" if heading in {"finding", "source"} else "right")
     for one in found:
         shares = (f"{one.shares[name].value:.2f}{_star(one.differences[name])}" for name in CHANGES)
         plain = f"{one.shares[AS_IS].value:.2f}"

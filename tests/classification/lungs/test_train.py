@@ -151,7 +151,7 @@ def test_a_changed_examples_mask_moves_with_the_film_but_keeps_its_edge_and_its_
     mask[20:40, 21:41] = 1
     example = LungExample((mask * 200).astype(np.uint8), np.zeros((2, 4)), np.stack([mask, mask]))
 
-    moved = example.changed(Change(degrees=0, scale=1, shift_xy=(0.25, 0), gain=0.5, detail=0.3))
+    moved = example.changed(Change(degrees=0, scale=1, shift_xy=(0.25, 0), gain=0.5, detail=0.3, grain=0.1))
 
     assert moved.masks is not None
     np.testing.assert_array_equal(moved.masks[0], np.roll(mask, 16, axis=1))

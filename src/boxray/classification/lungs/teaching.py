@@ -43,7 +43,7 @@ class LungExample:
         to_changed = ScaleShift(upright.scale, upright.scale, shift_x, shift_y)
         masks = self.masks
         if masks is not None:
-            plain = replace(upright, gain=1.0, detail=1.0)
+            plain = replace(upright, gain=1.0, detail=1.0, grain=0.0)
             masks = np.stack([plain.apply((mask * 255).astype(np.uint8)) for mask in masks]) / np.float32(255)
         boxes = (to_changed.apply(self.boxes * side) / side).clip(0, 1)
         return LungExample(upright.apply(self.square), boxes, masks)
