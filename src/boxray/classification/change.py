@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.core.arrays import ByteArray
+from boxray.imaging.acquisition import coarsened, grained
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Change:
         matrix = cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), self.degrees, self.scale)
         matrix[:, 2] += np.array(self.shift_xy) * side
         moved = cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR)
-        shown = _grained(_coarsened(moved, self.detail), self.grain, self.grain_seed)
+        shown = grained(coarsened(np.asarray(moved), self.detail), self.grain, np.random.default_rng(self.grain_seed))
         changed: ByteArray = cv2.convertScaleAbs(shown, alpha=self.gain)
         return changed[:, ::-1] if self.mirrored else changed
 
@@ -53,18 +52,3 @@ def draw_change(rng: Generator, recipe: ClassificationRecipe) -> Change:
         grain_seed=int(rng.integers(2**31)) if recipe.grain else 0,
         mirrored=recipe.flip and bool(rng.random() < 0.5),
     )
-
-
-def _coarsened(square: NDArray[Any], detail: float) -> NDArray[Any]:
-    side = square.shape[0]
-    left = max(1, round(side * detail))
-    if left == side:
-        return square
-    return np.asarray(cv2.resize(cv2.resize(square, (left, left), interpolation=cv2.INTER_AREA), (side, side)))
-
-
-def _grained(square: NDArray[Any], deviation: float, seed: int) -> NDArray[Any]:
-    if deviation == 0:
-        return square
-    noise = np.random.default_rng(seed).normal(0, 255 * deviation, square.shape)
-    return np.asarray((square + noise).round().clip(0, 255).astype(square.dtype))

@@ -162,9 +162,7 @@ def robustness(
         said = {"model": identity_json(classifier.identity), "split": split, "assumed_absences_count": with_assumed}
         print(json_text({**said, "said": [one.to_json() for one in found]}), end="")
         return
-    for there in (False, True):
-        _print_said([one for one in found if one.there == there], manifest.label_space, there=there)
-    Console().print("*: the 95 % interval of the difference from the films as they are is without zero", style="dim")
+    print_said(found, manifest.label_space)
 
 
 def card(
@@ -193,8 +191,14 @@ def _print_comparison(rows: Sequence[Compared], space: LabelSpace, models: Seque
         print_comparison("AUROC (95 %)", "images", lines, space, models, _KINDS[figure])
 
 
+def print_said(found: Sequence[Said], space: LabelSpace) -> None:
+    """Films without the finding, then films with it: one line per finding and source; fits 80 columns."""
+    for there in (False, True):
+        _print_said([one for one in found if one.there == there], space, there=there)
+    Console().print("*: the 95 % interval of the difference from the films as they are is without zero", style="dim")
+
+
 def _print_said(found: Sequence[Said], space: LabelSpace, *, there: bool) -> None:
-    """One line per finding and source; fits 80 columns."""
     title = f"Share of the films {'with' if there else 'without'} the finding of which it is said"
     table = Table(box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False, title=title)
     for heading in ("finding", "source", "films", AS_IS, *CHANGES):

@@ -15,7 +15,7 @@ from boxray.core.arrays import BoolArray, FloatArray, IntArray
 from boxray.core.errors import DataError
 from boxray.core.frames import Letterbox
 from boxray.data.manifest import CORNERS, Manifest
-from boxray.detection.intensity import vary_shades
+from boxray.detection.intensity import vary_look
 from boxray.detection.mosaic import MOST_FILMS, Film, Picture, alone, compose, four, random_map
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.square import film_pixels
@@ -151,7 +151,7 @@ class FilmSet:
         return self._remembered[image]
 
     def _varied(self, film: Film, rng: np.random.Generator) -> Film:
-        return Film(vary_shades(film.pixels, self._augment, rng), film.boxes_xyxy, film.findings)
+        return Film(vary_look(film.pixels, self._augment, rng), film.boxes_xyxy, film.findings)
 
     def _example(self, picture: Picture, chosen: Sequence[int]) -> Example:
         n_findings = self._images.cells.shape[1]

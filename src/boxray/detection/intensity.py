@@ -1,4 +1,4 @@
-"""Random changes of a film's grey values, as machines and windows differ: one table of 256 shades a film."""
+"""Random changes of how a film looks, as machines and windows differ: its detail, its grain, its shades."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import numpy as np
 
 from boxray.core.arrays import ByteArray, FloatArray
 from boxray.detection.recipe import Augment
+from boxray.imaging.acquisition import coarsened, grained
 
 
-def vary_shades(film: ByteArray, augment: Augment, rng: np.random.Generator) -> ByteArray:
-    """A film as another machine might have shown it: windowed, then gamma, then brighter or darker.
+def vary_look(film: ByteArray, augment: Augment, rng: np.random.Generator) -> ByteArray:
+    """A film as another machine might have shown it: coarser, grainier, windowed, then gamma, then brighter or darker.
 
     Args:
         film: Shape ``(H, W)``; not changed.
         augment: How much of each; 0 everywhere gives the film back.
         rng: Decides.
     """
+    if augment.coarsen:
+        film = coarsened(film, 1 - rng.uniform(0, augment.coarsen))
+    if augment.grain:
+        film = grained(film, rng.uniform(0, augment.grain), rng)
     low, high = window(film, rng.uniform(0, augment.windowing), rng.uniform(0, augment.windowing))
     gamma = (1 + augment.gamma) ** rng.uniform(-1, 1)
     gain = 1 + augment.brightness * rng.uniform(-1, 1)

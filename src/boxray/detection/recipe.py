@@ -52,6 +52,11 @@ class Augment(StrictModel):
     """Exponent of the grey values, up to 1 + so much or one over that."""
     windowing: float = Field(default=0.0, ge=0, lt=0.5)
     """At most so large a share of the pixels is cut off at either end before the rest is stretched to full contrast."""
+    coarsen: float = Field(default=0.0, ge=0, lt=1)
+    """At most so large a share of the side's pixels is lost before the film is enlarged again: how sharp a film is must
+    not tell where it comes from."""
+    grain: float = Field(default=0.0, ge=0, lt=0.5)
+    """Noise of at most this deviation, as a share of the scale of grey: nor must grain tell that."""
     degrees: float = Field(default=5.0, ge=0, le=20)
     translate: float = Field(default=0.08, ge=0, le=0.5)
     scale: float = Field(default=0.2, ge=0, lt=1)
