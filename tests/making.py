@@ -148,3 +148,19 @@ def classifier_card(space, assessed, side_px, thresholds) -> ModelCard:
     return card.model_copy(
         update={"job": "classification", "architecture": "mobilenet_v2", "clahe": Clahe(), "calibration": {}}
     )
+
+
+def untrained_detector(architecture: str, n_findings: int, seed: int) -> Any:
+    """ultralytics' network of random weights, in evaluation mode; its normalizations are not the identity."""
+    import torch
+    from ultralytics.nn.tasks import DetectionModel
+
+    torch.manual_seed(seed)
+    network = DetectionModel(f"{architecture}.yaml", nc=n_findings, verbose=False)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.5, 1.5)
+    return network.eval()

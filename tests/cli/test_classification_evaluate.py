@@ -8,11 +8,13 @@ import pytest
 
 import boxray.cli.classification_evaluate as commands
 from boxray.classification.compare import Compared
+from boxray.classification.robustness import CHANGES, Said
 from boxray.cli.main import main
 from boxray.core.findings import Finding, LabelSpace
 from boxray.core.metrics import Interval
 from boxray.core.protocols import FixedClassifier
 from boxray.core.reading import ModelIdentity
+from boxray.data.card import load_label_space
 from built import TWO, build_tiny_set
 from making import classifier_card
 
@@ -157,6 +159,20 @@ def test_robustness_has_a_table_of_films_without_and_of_films_with_the_finding(r
         assert "soft" in table
         assert any(line.split()[:1] == ["Fluid"] for line in table.splitlines())
     assert max(map(len, said.splitlines())) <= 80
+
+
+def test_the_longest_names_and_every_star_fit_eighty_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    sure = Interval(1.0, 0.5, 1.0)
+    shares = dict.fromkeys(("as is", *CHANGES), sure)
+    found = [Said("effusion", "covid_lungs", there, 9999, 1, shares, shares) for there in (False, True)]
+
+    commands.print_said(found, load_label_space("chest8"))
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if "1.00*" in line]) == 2
+    assert not any("…" in line for line in lines)
+    assert max(map(len, lines)) <= 80
 
 
 def test_robustness_as_json_names_model_and_part_and_has_every_share(run):

@@ -10,31 +10,17 @@ pytest.importorskip("ultralytics")
 from boxray.core.errors import ModelError  # noqa: E402
 from boxray.detection import ultralytics_engine as engine  # noqa: E402
 from boxray.detection.widening import widened  # noqa: E402
+from making import untrained_detector  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> torch.nn.Module:
     engine.tame_ultralytics(tmp_path_factory.mktemp("ultralytics"))
-    return fresh("yolov8n", seed=0)
-
-
-def fresh(architecture: str, seed: int, n_findings: int = 8) -> torch.nn.Module:
-    """Random weights, and normalizations that are not the identity."""
-    from ultralytics.nn.tasks import DetectionModel
-
-    torch.manual_seed(seed)
-    network = DetectionModel(f"{architecture}.yaml", nc=n_findings, verbose=False)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
-            module.running_mean.uniform_(-0.2, 0.2)
-            module.running_var.uniform_(0.5, 1.5)
-    return network.eval()
+    return untrained_detector("yolov8n", 8, seed=0)
 
 
 def test_a_network_twice_as_wide_answers_as_the_narrow_one(narrow: torch.nn.Module) -> None:
-    wide = fresh("yolov8s", seed=1)
+    wide = untrained_detector("yolov8s", 8, seed=1)
     film = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         before = (wide(film)[0] - narrow(film)[0]).abs().max()
@@ -45,7 +31,7 @@ def test_a_network_twice_as_wide_answers_as_the_narrow_one(narrow: torch.nn.Modu
 
 
 def test_twins_learn_different_things(narrow: torch.nn.Module) -> None:
-    wide = fresh("yolov8s", seed=1)
+    wide = untrained_detector("yolov8s", 8, seed=1)
     engine.load_matching(wide, narrow.state_dict())
     wide.train()
     out = wide(torch.rand(2, 3, 64, 64))
@@ -55,7 +41,7 @@ def test_twins_learn_different_things(narrow: torch.nn.Module) -> None:
 
 
 def test_the_same_seed_gives_the_same_twins(narrow: torch.nn.Module) -> None:
-    shapes = {key: value.shape for key, value in fresh("yolov8s", seed=1).state_dict().items()}
+    shapes = {key: value.shape for key, value in untrained_detector("yolov8s", 8, seed=1).state_dict().items()}
     one, same, other = (widened(narrow.state_dict(), shapes, seed) for seed in (3, 3, 4))
     key = "model.4.cv1.conv.weight"
     assert torch.equal(one[key], same[key])
@@ -64,7 +50,7 @@ def test_the_same_seed_gives_the_same_twins(narrow: torch.nn.Module) -> None:
 
 def test_a_deeper_network_is_refused_and_the_error_names_what_fits(narrow: torch.nn.Module) -> None:
     with pytest.raises(ModelError, match="yolov8n for yolov8s"):
-        engine.load_matching(fresh("yolov8m", seed=1), narrow.state_dict())
+        engine.load_matching(untrained_detector("yolov8m", 8, seed=1), narrow.state_dict())
 
 
 def test_tensors_of_the_same_shape_are_untouched(narrow: torch.nn.Module) -> None:

@@ -200,7 +200,7 @@ def print_said(found: Sequence[Said], space: LabelSpace) -> None:
 
 def _print_said(found: Sequence[Said], space: LabelSpace, *, there: bool) -> None:
     title = f"Share of the films {'with' if there else 'without'} the finding of which it is said"
-    table = Table(box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False, title=title)
+    table = Table(box=SIMPLE, padding=0, pad_edge=False, title=title)
     for heading in ("finding", "source", "films", AS_IS, *CHANGES):
         table.add_column(heading, no_wrap=True, justify="left" if heading in {"finding", "source"} else "right")
     for one in found:
