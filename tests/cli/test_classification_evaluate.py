@@ -165,7 +165,7 @@ def test_the_longest_names_and_every_star_fit_eighty_columns(capsys, monkeypatch
     monkeypatch.setenv("COLUMNS", "80")
     sure = Interval(1.0, 0.5, 1.0)
     shares = dict.fromkeys(("as is", *CHANGES), sure)
-    found = [Said("effusion", "covid_lungs", there, 9999, 1, shares, shares) for there in (False, True)]
+    found = [Said("effusion", "covid_lungs", there, 9999, 5, shares, shares) for there in (False, True)]
 
     commands.print_said(found, load_label_space("chest8"))
 
@@ -173,6 +173,16 @@ def test_the_longest_names_and_every_star_fit_eighty_columns(capsys, monkeypatch
     assert len([line for line in lines if "1.00*" in line]) == 2
     assert not any("…" in line for line in lines)
     assert max(map(len, lines)) <= 80
+
+
+def test_of_fewer_than_five_patients_no_difference_is_called_certain(capsys):
+    certain = dict.fromkeys(("as is", *CHANGES), Interval(1.0, 1.0, 1.0))
+
+    commands.print_said([Said("effusion", "nih", True, 9, 4, certain, certain)], load_label_space("chest8"))
+
+    table, _ = capsys.readouterr().out.rsplit("*:", maxsplit=1)
+    assert "1.00" in table
+    assert "*" not in table
 
 
 def test_robustness_as_json_names_model_and_part_and_has_every_share(run):

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from boxray.classification.classify import CamClassifier
 from boxray.classification.compare import COMPARED, Compared, compare_auroc
-from boxray.classification.evaluate import judge
+from boxray.classification.evaluate import FEWEST_IMAGES, judge
 from boxray.classification.load import LUNG_TENSORS, open_classifier, trained_network
 from boxray.classification.report.evaluation import Evaluation
 from boxray.classification.report.write import write_report
@@ -204,14 +204,15 @@ def _print_said(found: Sequence[Said], space: LabelSpace, *, there: bool) -> Non
     for heading in ("finding", "source", "films", AS_IS, *CHANGES):
         table.add_column(heading, no_wrap=True, justify="left" if heading in {"finding", "source"} else "right")
     for one in found:
-        shares = (f"{one.shares[name].value:.2f}{_star(one.differences[name])}" for name in CHANGES)
+        shares = (f"{one.shares[name].value:.2f}{_star(one, name)}" for name in CHANGES)
         plain = f"{one.shares[AS_IS].value:.2f}"
         table.add_row(space[one.finding].display, one.source, str(one.images), plain, *shares)
     Console().print(table)
 
 
-def _star(difference: Interval) -> str:
-    return "*" if difference.excludes_zero else ""
+def _star(said: Said, change: str) -> str:
+    # Of one patient, who is in every resample, any difference would be a certain one.
+    return "*" if said.patients >= FEWEST_IMAGES and said.differences[change].excludes_zero else ""
 
 
 def _print_judgement(judgement: Judgement, space: LabelSpace, model: ModelIdentity) -> None:
