@@ -74,7 +74,7 @@ CHANGES: Final[Mapping[str, Change]] = MappingProxyType(
         "dark": _dark,
     }
 )
-"""Each leaves the findings of a film what they are."""
+"""Each leaves opacities, hearts and fluid where they are; the blur may take the finest signs."""
 
 
 @dataclass(frozen=True, slots=True)

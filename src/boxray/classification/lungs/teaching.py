@@ -35,7 +35,7 @@ class LungExample:
     """Shape ``(2, S, S)``, 1 inside; None where nobody drew both."""
 
     def changed(self, change: Change) -> LungExample:
-        """The same moved, coarsened and brightened, never turned: no box says where the box of a turned lung ends."""
+        """The same under all of a change but its turn: no box says where the box of a turned lung ends."""
         upright = replace(change, degrees=0.0)
         side = self.square.shape[0]
         back = side / 2 * (1 - upright.scale)
