@@ -8,13 +8,11 @@ import pytest
 
 import boxray.cli.classification_evaluate as commands
 from boxray.classification.compare import Compared
-from boxray.classification.robustness import CHANGES, Said
 from boxray.cli.main import main
 from boxray.core.findings import Finding, LabelSpace
 from boxray.core.metrics import Interval
 from boxray.core.protocols import FixedClassifier
 from boxray.core.reading import ModelIdentity
-from boxray.data.card import load_label_space
 from built import TWO, build_tiny_set
 from making import classifier_card
 
@@ -147,60 +145,3 @@ def test_a_card_without_results_says_how_they_are_made(tmp_path: Path, capsys):
 
     assert left.value.code == 1
     assert "boxray classification evaluate" in capsys.readouterr().err
-
-
-def test_robustness_has_a_table_of_films_without_and_of_films_with_the_finding(run):
-    code, said, _ = run("robustness", "good.onnx")
-
-    assert code == 0
-    without, with_it = said.split("Share of the films with the finding")
-    assert "Share of the films without the finding" in without
-    for table in (without, with_it):
-        assert "soft" in table
-        assert any(line.split()[:1] == ["Fluid"] for line in table.splitlines())
-    assert max(map(len, said.splitlines())) <= 80
-
-
-def test_the_longest_names_and_every_star_fit_eighty_columns(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    sure = Interval(1.0, 0.5, 1.0)
-    shares = dict.fromkeys(("as is", *CHANGES), sure)
-    found = [Said("effusion", "covid_lungs", there, 9999, 5, shares, shares) for there in (False, True)]
-
-    commands.print_said(found, load_label_space("chest8"))
-
-    lines = capsys.readouterr().out.splitlines()
-    assert len([line for line in lines if "1.00*" in line]) == 2
-    assert not any("…" in line for line in lines)
-    assert max(map(len, lines)) <= 80
-
-
-def test_of_fewer_than_five_patients_no_difference_is_called_certain(capsys):
-    certain = dict.fromkeys(("as is", *CHANGES), Interval(1.0, 1.0, 1.0))
-
-    commands.print_said([Said("effusion", "nih", True, 9, 4, certain, certain)], load_label_space("chest8"))
-
-    table, _ = capsys.readouterr().out.rsplit("*:", maxsplit=1)
-    assert "1.00" in table
-    assert "*" not in table
-
-
-def test_robustness_as_json_names_model_and_part_and_has_every_share(run):
-    code, said, _ = run("robustness", "good.onnx", "--split", "val", "--json")
-
-    told = json.loads(said)
-    assert code == 0
-    assert (told["model"]["name"], told["split"], told["assumed_absences_count"]) == ("good", "val", False)
-    assert {one["there"] for one in told["said"]} == {True, False}
-    assert all(len(one["shares"]) == len(one["differences"]) + 1 == 7 for one in told["said"])
-
-
-def test_robustness_of_weights_that_say_nothing_yet_is_refused(run, monkeypatch):
-    silent = Bright("silent", 1.0)
-    object.__setattr__(silent, "card", silent.card.model_copy(update={"operating_points": {}}))
-    monkeypatch.setattr(commands, "open_classifier", lambda _: silent)
-
-    code, _, said = run("robustness", "silent.onnx")
-
-    assert code != 0
-    assert "has no operating point yet" in said

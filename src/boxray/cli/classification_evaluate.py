@@ -1,4 +1,4 @@
-"""`boxray classification evaluate`, `compare`, `sanity`, `robustness`, `card`: what a classifier is worth."""
+"""`boxray classification evaluate`, `compare`, `sanity`, `card`: what a classifier is worth."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from rich.table import Table
 
 from boxray.classification.classify import CamClassifier
 from boxray.classification.compare import COMPARED, Compared, compare_auroc
-from boxray.classification.evaluate import FEWEST_IMAGES, judge
+from boxray.classification.evaluate import judge
 from boxray.classification.load import LUNG_TENSORS, open_classifier, trained_network
 from boxray.classification.report.evaluation import Evaluation
 from boxray.classification.report.write import write_report
 from boxray.classification.results import FindingResult, Judgement, Mean
-from boxray.classification.robustness import AS_IS, CHANGES, Said, said_when_changed, scores_when_changed
 from boxray.classification.score import score_all
 from boxray.cli.comparison import identity_json, print_comparison
 from boxray.cli.folders import make_folder
@@ -28,7 +27,6 @@ from boxray.cli.show import PEOPLE, progress_bar, steps
 from boxray.cli.training import DataFolder, SplitName, WithAssumed
 from boxray.core.arrays import FloatArray
 from boxray.core.assessed import findings_of_both
-from boxray.core.errors import ModelError
 from boxray.core.findings import LabelSpace
 from boxray.core.metrics import Interval
 from boxray.core.plain import json_text
@@ -142,29 +140,6 @@ def sanity(
     Console().print(table)
 
 
-def robustness(
-    weights: _Weights,
-    data: DataFolder,
-    split: SplitName = "test",
-    with_assumed: WithAssumed = False,
-    as_json: AsJson = False,
-) -> None:
-    """Is a finding said as often when films are softer, closer or darker? At the operating points, source by source."""
-    manifest = Manifest.load(data).part(Split(split))
-    classifier = open_classifier(weights)
-    if not classifier.card.thresholds:
-        raise ModelError(f"{classifier.identity.name} has no operating point yet, so it says nothing; release it first")
-    with progress_bar("classifying", len(manifest.images) * (1 + len(CHANGES))) as progress:
-        scores = scores_when_changed(classifier, manifest, steps(progress))
-    with progress_bar("measuring", None):
-        found = said_when_changed(manifest, scores, classifier.card.thresholds, with_assumed=with_assumed)
-    if as_json:
-        said = {"model": identity_json(classifier.identity), "split": split, "assumed_absences_count": with_assumed}
-        print(json_text({**said, "said": [one.to_json() for one in found]}), end="")
-        return
-    print_said(found, manifest.label_space)
-
-
 def card(
     weights: Annotated[Path, typer.Argument(help="Released .onnx, card beside it.")],
     results: Annotated[Path, typer.Option(help="The results.json that evaluate --report wrote for these weights.")],
@@ -189,30 +164,6 @@ def _print_comparison(rows: Sequence[Compared], space: LabelSpace, models: Seque
             if row.figure == figure
         )
         print_comparison("AUROC (95 %)", "images", lines, space, models, _KINDS[figure])
-
-
-def print_said(found: Sequence[Said], space: LabelSpace) -> None:
-    """Films without the finding, then films with it: one line per finding and source; fits 80 columns."""
-    for there in (False, True):
-        _print_said([one for one in found if one.there == there], space, there=there)
-    Console().print("*: the 95 % interval of the difference from the films as they are is without zero", style="dim")
-
-
-def _print_said(found: Sequence[Said], space: LabelSpace, *, there: bool) -> None:
-    title = f"Share of the films {'with' if there else 'without'} the finding of which it is said"
-    table = Table(box=SIMPLE, padding=0, pad_edge=False, title=title)
-    for heading in ("finding", "source", "films", AS_IS, *CHANGES):
-        table.add_column(heading, no_wrap=True, justify="left" if heading in {"finding", "source"} else "right")
-    for one in found:
-        shares = (f"{one.shares[name].value:.2f}{_star(one, name)}" for name in CHANGES)
-        plain = f"{one.shares[AS_IS].value:.2f}"
-        table.add_row(space[one.finding].display, one.source, str(one.images), plain, *shares)
-    Console().print(table)
-
-
-def _star(said: Said, change: str) -> str:
-    # Of one patient, who is in every resample, any difference would be a certain one.
-    return "*" if said.patients >= FEWEST_IMAGES and said.differences[change].excludes_zero else ""
 
 
 def _print_judgement(judgement: Judgement, space: LabelSpace, model: ModelIdentity) -> None:

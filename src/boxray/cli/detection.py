@@ -12,6 +12,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from boxray.cli import robustness
 from boxray.cli.detection_compare import WEIGHTS_HELP, compare
 from boxray.cli.detection_sizes import SIDE_HELP, resize, sizes, whole_grid
 from boxray.cli.folders import make_folder
@@ -49,6 +50,7 @@ app = typer.Typer(help="Train, evaluate and release the detector.", no_args_is_h
 app.command()(compare)
 app.command()(sizes)
 app.command()(resize)
+app.command("robustness")(robustness.of_detector)
 
 
 @app.command()

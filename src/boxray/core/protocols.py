@@ -61,11 +61,19 @@ class Classifier(Protocol):
         """Scores and raw maps in the radiograph's frame."""
 
 
-class Scorer(Classifier, Protocol):
-    """A classifier that scores many radiographs: what an evaluation asks for."""
+class Scorer(Protocol):
+    """Many radiographs in, scores out: what an evaluation asks for."""
 
+    @property
+    def label_space(self) -> LabelSpace: ...
+    @property
+    def assessed(self) -> tuple[str, ...]:
+        """The findings it was trained for."""
+
+    @property
+    def identity(self) -> ModelIdentity: ...
     def score_many(self, radiographs: Iterable[Radiograph]) -> Iterator[Mapping[str, float]]:
-        """The scores that `classify` gives to each, in order; only a few are held at a time."""
+        """A score in [0, 1] per assessed finding of each, in order; only a few are held at a time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A classifier that answers by the look of a film is found out by films that look otherwise."""
+"""A model that answers by the look of a film is found out by films that look otherwise."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boxray.classification.robustness import AS_IS, CHANGES, MARGIN, Said, said_when_changed, scores_when_changed
 from boxray.core.findings import Presence
 from boxray.core.protocols import FixedClassifier
 from boxray.core.radiograph import Radiograph
@@ -17,6 +16,7 @@ from boxray.core.reading import ModelIdentity
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
 from boxray.data.split import Split
+from boxray.localization.robustness import AS_IS, CHANGES, MARGIN, Said, said_when_changed, scores_when_changed
 from built import TWO, build_tiny_set
 
 FILM = np.random.default_rng(0).random((200, 120), dtype=np.float32)

@@ -1,6 +1,6 @@
 """Does an answer stay when a film is softer, closer or darker? What changes no finding should change no answer.
 
-A classifier that has learned the look of a collection answers by it: blur its films, or cut their margin, and it says
+A model that has learned the look of a collection answers by it: blur its films, or cut their margin, and it says
 the finding of the collection that they resemble now. On a test part of the same collections none of this is seen.
 """
 
