@@ -1,7 +1,6 @@
 """`boxray detection robustness` and `boxray classification robustness`, with made models in the place of weights."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +15,6 @@ from boxray.localization.robustness import CHANGES, Said
 from built import TWO, build_tiny_set
 
 CERTAIN = Interval(1.0, 0.5, 1.0)
-CARD = SimpleNamespace(thresholds={"fluid": 0.5})
 
 
 def brightness(rad) -> float:
@@ -28,7 +26,6 @@ class BrightScored(FixedClassifier):
     """Scores a film by its brightness."""
 
     __slots__ = ()
-    card = CARD
 
     def score_many(self, radiographs):
         return ({"fluid": brightness(rad)} for rad in radiographs)
@@ -38,7 +35,6 @@ class BrightBoxed(FixedDetector):
     """Boxes a film, scored by its brightness, and a paler box beside."""
 
     __slots__ = ()
-    card = CARD
 
     def detect(self, rad, min_score=None):
         boxes = (Detection("fluid", brightness(rad) / part, Box(60, 150, 120, 210)) for part in (2, 1))
@@ -49,14 +45,17 @@ class BrightBoxed(FixedDetector):
 def run(tmp_path, monkeypatch, capsys):
     """A command of one of the models on a tiny set; gives exit code, stdout and stderr."""
     build_tiny_set(tmp_path / "built", per_split=12)
-    identity = ModelIdentity("good", "0", "0" * 64)
-    monkeypatch.setattr(commands, "open_classifier", lambda _: BrightScored(TWO, {}, identity))
-    monkeypatch.setattr(commands, "open_detector", lambda *_: BrightBoxed(TWO, (), ("fluid",), identity))
+    models = {
+        name: ModelIdentity(name, "0", "0" * 64, thresholds)
+        for name, thresholds in (("good", {"fluid": 0.5}), ("silent", {}))
+    }
+    monkeypatch.setattr(commands, "open_classifier", lambda path: BrightScored(TWO, {}, models[path.stem]))
+    monkeypatch.setattr(commands, "open_detector", lambda path, _: BrightBoxed(TWO, (), ("fluid",), models[path.stem]))
     monkeypatch.setenv("COLUMNS", "80")
 
-    def call(model: str, *arguments: str) -> tuple[int, str, str]:
+    def call(model: str, *arguments: str, weights: str = "good.onnx") -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as left:
-            main([model, "robustness", "good.onnx", *arguments, "--data", str(tmp_path / "built")])
+            main([model, "robustness", weights, *arguments, "--data", str(tmp_path / "built")])
         return int(left.value.code or 0), *capsys.readouterr()
 
     return call
@@ -81,9 +80,11 @@ def test_as_json_it_names_model_and_part_and_has_every_share(run, model):
 
     told = json.loads(said)
     assert code == 0
-    assert (told["model"]["name"], told["split"], told["assumed_absences_count"]) == ("good", "val", False)
+    assert (told["model"]["name"], told["data"]["split"], told["assumed_absences_count"]) == ("good", "val", False)
     assert {one["there"] for one in told["said"]} == {True, False}
     assert all(len(one["shares"]) == len(one["differences"]) + 1 == 7 for one in told["said"])
+    assert told["changes"]["soft"] == "blurred by 2 px of 640"
+    assert told["operating_points"] == {"fluid": 0.5}
 
 
 def test_a_detector_says_a_finding_where_its_boldest_box_is_bold_enough_as_a_classifier_of_that_score_does(run):
@@ -96,11 +97,8 @@ def test_a_detector_says_a_finding_where_its_boldest_box_is_bold_enough_as_a_cla
 
 
 @pytest.mark.parametrize("model", ["detection", "classification"])
-def test_weights_that_say_nothing_yet_are_refused(run, monkeypatch, model):
-    for made in (BrightScored, BrightBoxed):
-        monkeypatch.setattr(made, "card", SimpleNamespace(thresholds={}))
-
-    code, _, told = run(model)
+def test_weights_that_say_nothing_yet_are_refused(run, model):
+    code, _, told = run(model, weights="silent.onnx")
 
     assert code != 0
     assert "has no operating point yet" in told

@@ -10,13 +10,17 @@ from markdown_it import MarkdownIt
 
 from boxray.core.boxes import Box
 from boxray.core.errors import DataError, ModelError
+from boxray.core.metrics import Interval
+from boxray.core.plain import json_text
 from boxray.core.reading import DISCLAIMER, Detection
 from boxray.data.split import Split
 from boxray.detection.evaluate import judge
 from boxray.detection.model_card import write_model_card
 from boxray.detection.report.evaluation import whole_evaluation
 from boxray.detection.report.write import write_report
+from boxray.localization.robustness import CHANGES, Robustness, Said
 from boxray.page.judged import JudgedOn
+from boxray.page.model_card import AS_IS
 from boxray.weights import Calibrated, ModelCard, OperatingPoint, Provenance, load_card, save_card, write_card
 from built import SQUARE_XYXY, TWO, build_tiny_set
 
@@ -175,6 +179,48 @@ def test_an_older_card_without_calibration_has_a_page_too(made: Path, tmp_path: 
 
     assert row_of(page, "Fluid", "–")[1:] == ["–", "not calibrated", "–", "–"]
     assert "at its release" in page
+
+
+@pytest.fixture
+def told(made: Path, tmp_path: Path) -> Path:
+    """What `boxray detection robustness --json` says of a detector that a blur leads astray."""
+    shares = {AS_IS: Interval(0.25, 0.1, 0.4), **dict.fromkeys(CHANGES, Interval(0.5, 0.3, 0.7))}
+    sure, unsure = Interval(0.25, 0.1, 0.4), Interval(0.25, -0.1, 0.5)
+    differences = {name: sure if name == "soft" else unsure for name in CHANGES}
+    said = tuple(Said("fluid", "made", there, 8, 6, shares, differences) for there in (False, True))
+    on = JudgedOn(TWO, "f" * 64, "test", {"made": 16}, 12, with_assumed=False, rounds=20)
+    path = tmp_path / "robustness.json"
+    path.write_text(
+        json_text(Robustness(load_card(made / "tiny.onnx", check=".onnx")[0].identity(), on, said).to_json())
+    )
+    return path
+
+
+def test_what_changed_films_do_stands_on_the_page_where_it_was_asked(made: Path, page: str, told: Path) -> None:
+    asked = write_model_card(made / "tiny.onnx", made / "report" / "results.json", told.with_suffix(".md"), told)
+
+    section = asked.read_text().partition("## When films look otherwise")[2].partition("\n## ")[0]
+    assert row_of(section, "Fluid", "8 of made with")[2:5] == ["0.25", "**0.50**", "0.50"]
+    assert row_of(section, "Fluid", "8 of made without")
+    assert "soft: blurred by 2 px of 640; noisy: with noise of 2% of the scale of grey" in section
+    assert "`boxray detection robustness tiny.onnx --data BUILT --split test`" in section
+    assert "f" * 64 in section
+    assert "When films look otherwise" not in page
+
+
+def test_changed_films_of_other_weights_or_points_are_refused(made: Path, told: Path) -> None:
+    content = json.loads(told.read_text())
+    results, out = made / "report" / "results.json", told.with_suffix(".md")
+
+    told.write_text(json.dumps(content | {"operating_points": {"fluid": 0.25}}))
+    with pytest.raises(ModelError, match=r"at fluid 0\.25, the card now says 0\.5; .*detection robustness tiny\.onnx"):
+        write_model_card(made / "tiny.onnx", results, out, told)
+    told.write_text(json.dumps(content | {"model": {"sha256": "0" * 64}}))
+    with pytest.raises(ModelError, match=r"robustness\.json was measured with weights 000000000000…"):
+        write_model_card(made / "tiny.onnx", results, out, told)
+    with pytest.raises(DataError, match=r"results\.json says that it is 'boxray\.detection\.evaluation/1'"):
+        write_model_card(made / "tiny.onnx", results, out, results)
+    assert not out.exists()
 
 
 def change_results(made: Path, tmp_path: Path, change: dict[str, Any]) -> Path:

@@ -46,7 +46,7 @@ def of(found: list[Said], *, there: bool) -> Said:
 def test_a_changed_film_is_a_radiograph_that_keeps_what_is_known_of_it(name: str) -> None:
     rad = Radiograph(FILM, (0.2, 0.2), "PA", np.zeros(FILM.shape, bool), ("window 1",))
 
-    changed = CHANGES[name](rad)
+    changed = CHANGES[name].apply(rad)
 
     assert (changed.spacing_mm, changed.view, changed.notes) == (rad.spacing_mm, "PA", ("window 1",))
     assert changed.padded is not None
@@ -59,17 +59,17 @@ def test_a_closer_film_has_lost_its_margin_and_a_farther_one_has_a_black_one() -
     rad = Radiograph(FILM)
     top, left = round(MARGIN * 200), round(MARGIN * 120)
 
-    assert np.array_equal(CHANGES["close"](rad).pixels, FILM[top:-top, left:-left])
-    farther = CHANGES["far"](rad).pixels
+    assert np.array_equal(CHANGES["close"].apply(rad).pixels, FILM[top:-top, left:-left])
+    farther = CHANGES["far"].apply(rad).pixels
     assert np.array_equal(farther[top:-top, left:-left], FILM)
     assert farther.sum() == pytest.approx(FILM.sum(), rel=1e-5)
 
 
 def test_a_brighter_film_is_brighter_and_a_darker_one_takes_it_back() -> None:
-    brighter = CHANGES["bright"](Radiograph(FILM))
+    brighter = CHANGES["bright"].apply(Radiograph(FILM))
 
     assert (brighter.pixels >= FILM).all()
-    np.testing.assert_allclose(CHANGES["dark"](brighter).pixels, FILM, atol=1e-6)
+    np.testing.assert_allclose(CHANGES["dark"].apply(brighter).pixels, FILM, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -77,7 +77,7 @@ def test_a_brighter_film_is_brighter_and_a_darker_one_takes_it_back() -> None:
 def test_the_smallest_films_and_the_ends_of_the_scale_are_changed_too(
     name: str, shade: float, sides: tuple[int, int]
 ) -> None:
-    changed = CHANGES[name](Radiograph(np.full(sides, shade, np.float32)))
+    changed = CHANGES[name].apply(Radiograph(np.full(sides, shade, np.float32)))
 
     assert changed.pixels.size > 0
 

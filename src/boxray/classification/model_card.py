@@ -21,6 +21,8 @@ from boxray.page.model_card import (
     licence,
     model,
     read_results,
+    read_robustness,
+    robustness_section,
     training,
     unseen_sources,
     use,
@@ -32,30 +34,34 @@ FEW_IMAGES: Final = 30
 """With or without a finding, within source: with fewer it is named among the limits."""
 
 
-def write_model_card(weights: Path, results: Path, out: Path) -> Path:
+def write_model_card(weights: Path, results: Path, out: Path, robustness: Path | None = None) -> Path:
     """Write the page; it is there whole, or as it was.
 
     Args:
         weights: The card or a file beside it.
         results: ``results.json`` of ``boxray classification evaluate --report`` with these weights.
         out: The Markdown file.
+        robustness: What ``boxray classification robustness --json`` wrote of these weights; None leaves it out.
 
     Returns:
         `out`.
 
     Raises:
-        DataError: If `results` is not there or is no such file.
-        ModelError: If the weights are not what their card says, or the results are those of other weights or of
-            other operating points.
+        DataError: If `results` or `robustness` is not there or is no such file.
+        ModelError: If the weights are not what their card says, or a file is of other weights or of other operating
+            points.
     """
-    return write_page(
-        weights,
-        out,
-        lambda card, sizes, sources: model_card(card, read_results(results, SCHEMA, card), sizes, sources),
-    )
+
+    def page(card: ModelCard, sizes: Mapping[str, int], sources: Sources) -> str:
+        told = None if robustness is None else read_robustness(robustness, card)
+        return model_card(card, read_results(results, SCHEMA, card), sizes, sources, told)
+
+    return write_page(weights, out, page)
 
 
-def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources: Sources) -> str:
+def model_card(
+    card: ModelCard, results: Json, sizes: Mapping[str, int], sources: Sources, told: Json | None = None
+) -> str:
     """The page in Markdown, as GitHub shows it.
 
     Args:
@@ -63,6 +69,7 @@ def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources
         results: Of an evaluation of the same weights.
         sizes: Bytes of the weight files that are there, by name.
         sources: What the model was trained on: key -> data card, None where there is none.
+        told: Of changed films, by `read_robustness`; None: nobody asked.
     """
     fitted = (
         f"made at its release on the validation part of the set of fingerprint `{card.trained_on.fingerprint}`, "
@@ -78,6 +85,7 @@ def model_card(card: ModelCard, results: Json, sizes: Mapping[str, int], sources
         _at_threshold(card, results),
         _classes(card, results),
         _calibration(card, results),
+        robustness_section(card, told),
         _gallery(card, results),
         _limits(card, results),
         licence(card.licence, sources),

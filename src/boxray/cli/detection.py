@@ -196,11 +196,12 @@ def card(
     weights: Annotated[Path, typer.Argument(help="Released .onnx, card beside it.")],
     results: Annotated[Path, typer.Option(help="The results.json that evaluate --report wrote for these weights.")],
     out: Annotated[Path | None, typer.Option(help="The Markdown file; default: beside the weights.")] = None,
+    robustness: Annotated[Path | None, typer.Option(help="What robustness --json wrote for these weights.")] = None,
 ) -> None:
     """Write the model card as a page: use, data, figures with their intervals, limits, licence."""
     from boxray.detection.model_card import write_model_card
 
-    print(write_model_card(weights, results, out or weights.with_suffix(".md")))
+    print(write_model_card(weights, results, out or weights.with_suffix(".md"), robustness))
 
 
 @app.command()

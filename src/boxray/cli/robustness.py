@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
@@ -12,9 +12,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from boxray.classification.evaluate import FEWEST_IMAGES
 from boxray.classification.load import open_classifier
-from boxray.cli.comparison import identity_json
 from boxray.cli.show import progress_bar, steps
 from boxray.cli.training import DataFolder, SplitName, WithAssumed
 from boxray.core.errors import ModelError
@@ -25,7 +23,9 @@ from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.highest_box import HighestBox
 from boxray.detection.load import open_detector
-from boxray.localization.robustness import AS_IS, CHANGES, Said, said_when_changed, scores_when_changed
+from boxray.localization.robustness import CHANGES, Robustness, Said, said_when_changed, scores_when_changed
+from boxray.page.judged import JudgedOn
+from boxray.page.model_card import AS_IS
 
 _Weights = Annotated[Path, typer.Argument(help="Released .onnx or .safetensors (run by torch), card beside it.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="A JSON object on stdout.")]
@@ -42,8 +42,7 @@ def of_detector(
     """Is a finding boxed as often when films are softer, closer or darker? At operating points, source by source."""
     asked = _Asked(data, split, with_assumed, as_json)
     with tempfile.TemporaryDirectory() as state:
-        detector = open_detector(weights, Path(state))
-        _robustness(HighestBox(detector), detector.card.thresholds, asked)
+        _robustness(HighestBox(open_detector(weights, Path(state))), asked)
 
 
 def of_classifier(
@@ -54,8 +53,7 @@ def of_classifier(
     as_json: _AsJson = False,
 ) -> None:
     """Is a finding said as often when films are softer, closer or darker? At operating points, source by source."""
-    classifier = open_classifier(weights)
-    _robustness(classifier, classifier.card.thresholds, _Asked(data, split, with_assumed, as_json))
+    _robustness(open_classifier(weights), _Asked(data, split, with_assumed, as_json))
 
 
 class _Asked(NamedTuple):
@@ -65,21 +63,18 @@ class _Asked(NamedTuple):
     as_json: bool
 
 
-def _robustness(scorer: Scorer, thresholds: Mapping[str, float], asked: _Asked) -> None:
-    if not thresholds:
+def _robustness(scorer: Scorer, asked: _Asked) -> None:
+    if not scorer.identity.thresholds:
         raise ModelError(f"{scorer.identity.name} has no operating point yet, so it says nothing; release it first")
-    manifest = Manifest.load(asked.data).part(Split(asked.split))
+    whole = Manifest.load(asked.data)
+    manifest = whole.part(Split(asked.split))
     with progress_bar("reading", len(manifest.images) * (1 + len(CHANGES))) as progress:
         scores = scores_when_changed(scorer, manifest, steps(progress))
     with progress_bar("measuring", None):
-        found = said_when_changed(manifest, scores, thresholds, with_assumed=asked.with_assumed)
+        found = said_when_changed(manifest, scores, scorer.identity.thresholds, with_assumed=asked.with_assumed)
     if asked.as_json:
-        about = {
-            "model": identity_json(scorer.identity),
-            "split": asked.split,
-            "assumed_absences_count": asked.with_assumed,
-        }
-        print(json_text({**about, "said": [one.to_json() for one in found]}), end="")
+        on = JudgedOn.of(manifest, fingerprint=whole.fingerprint, split=asked.split, with_assumed=asked.with_assumed)
+        print(json_text(Robustness(scorer.identity, on, tuple(found)).to_json()), end="")
     else:
         _print_tables(found, manifest.label_space)
 
@@ -97,12 +92,7 @@ def _print_table(found: Sequence[Said], space: LabelSpace, *, there: bool) -> No
     for heading in ("finding", "source", "films", AS_IS, *CHANGES):
         table.add_column(heading, no_wrap=True, justify="left" if heading in {"finding", "source"} else "right")
     for one in found:
-        shares = (f"{one.shares[name].value:.2f}{_star(one, name)}" for name in CHANGES)
+        shares = (f"{one.shares[name].value:.2f}{'*' if one.is_certain(name) else ''}" for name in CHANGES)
         plain = f"{one.shares[AS_IS].value:.2f}"
         table.add_row(space[one.finding].display, one.source, str(one.images), plain, *shares)
     Console().print(table)
-
-
-def _star(said: Said, change: str) -> str:
-    # Of one patient, who is in every resample, any difference would be a certain one.
-    return "*" if said.patients >= FEWEST_IMAGES and said.differences[change].excludes_zero else ""

@@ -20,9 +20,13 @@ from boxray.core.arrays import BoolArray, FloatArray
 from boxray.core.metrics import Interval, bootstrap_all
 from boxray.core.protocols import Scorer
 from boxray.core.radiograph import Radiograph
+from boxray.core.reading import ModelIdentity
 from boxray.data.manifest import Manifest
+from boxray.page.judged import JudgedOn
+from boxray.page.model_card import AS_IS, ROBUSTNESS_SCHEMA
 
-AS_IS: Final = "as is"
+FEWEST_PATIENTS: Final = 5
+"""Of fewer no difference is called certain."""
 
 SOFT: Final = 0.003
 """Deviation of the blur as a share of the longer side: 2 px of 640."""
@@ -32,7 +36,14 @@ MARGIN: Final = 0.08
 """Share of a side that is cut off, or set about in black, at either end."""
 GAMMA: Final = 1.25
 
-Change = Callable[[Radiograph], Radiograph]
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that is done to a film."""
+
+    words: str
+    """What is done, after “the film”."""
+    apply: Callable[[Radiograph], Radiograph]
 
 
 def _soft(rad: Radiograph) -> Radiograph:
@@ -66,12 +77,12 @@ def _dark(rad: Radiograph) -> Radiograph:
 
 CHANGES: Final[Mapping[str, Change]] = MappingProxyType(
     {
-        "soft": _soft,
-        "noisy": _noisy,
-        "close": _close,
-        "far": _far,
-        "bright": _bright,
-        "dark": _dark,
+        "soft": Change(f"blurred by {SOFT * 640:.0f} px of 640", _soft),
+        "noisy": Change(f"with noise of {GRAIN:.0%} of the scale of grey", _noisy),
+        "close": Change(f"with {MARGIN:.0%} of each margin cut off", _close),
+        "far": Change(f"with {MARGIN:.0%} more black at each margin", _far),
+        "bright": Change(f"at gamma 1 / {GAMMA:g}", _bright),
+        "dark": Change(f"at gamma {GAMMA:g}", _dark),
     }
 )
 """Each leaves opacities, hearts and fluid where they are; the blur may take the finest signs."""
@@ -92,6 +103,11 @@ class Said:
     differences: Mapping[str, Interval]
     """By the names of the changes: that share less the one as it is, on the same resamples of patients."""
 
+    def is_certain(self, change: str) -> bool:
+        """Whether the change made a difference: its interval is without zero, and of enough patients to say so."""
+        # Of one patient, who is in every resample, any difference would be a certain one.
+        return self.patients >= FEWEST_PATIENTS and self.differences[change].excludes_zero
+
     def to_json(self) -> dict[str, Any]:
         return {
             "finding": self.finding,
@@ -101,6 +117,25 @@ class Said:
             "patients": self.patients,
             "shares": {change: share.to_json() for change, share in self.shares.items()},
             "differences": {change: share.to_json() for change, share in self.differences.items()},
+            "certain": {change: self.is_certain(change) for change in self.differences},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """What a model says of changed films."""
+
+    model: ModelIdentity
+    on: JudgedOn
+    said: tuple[Said, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys of the evaluation's `results.json`, with the changes in words and a list of `Said`."""
+        return {
+            **self.on.to_json(ROBUSTNESS_SCHEMA, self.model),
+            "operating_points": dict(self.model.thresholds),
+            "changes": {name: change.words for name, change in CHANGES.items()},
+            "said": [one.to_json() for one in self.said],
         }
 
 
@@ -115,7 +150,7 @@ def scores_when_changed(
         progress: Called after each film of each pass.
     """
     plain = {AS_IS: score_all(scorer, manifest, progress)}
-    return plain | {name: score_all(scorer, manifest, progress, change) for name, change in CHANGES.items()}
+    return plain | {name: score_all(scorer, manifest, progress, change.apply) for name, change in CHANGES.items()}
 
 
 def said_when_changed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from boxray.core.errors import DataError, ModelError
 from boxray.core.reading import DISCLAIMER
@@ -17,6 +17,10 @@ from boxray.weights import load_card as load_model_card
 
 Sources = Mapping[str, Card | None]
 """What a model was trained on: key -> data card, None where there is none."""
+
+ROBUSTNESS_SCHEMA: Final = "boxray.robustness/1"
+AS_IS: Final = "as is"
+"""Among the changes of films: none."""
 
 
 def cards_of(sources: Sequence[str]) -> dict[str, Card | None]:
@@ -65,24 +69,51 @@ def read_results(path: Path, schema: str, card: ModelCard) -> dict[str, Any]:
         ModelError: If other weights were evaluated, or these at other operating points.
     """
     again = f"make it with: boxray {card.job} evaluate {card.name}.onnx --data BUILT --report DIR"
+    results = _read(path, schema, card, "the results of an evaluation", again)
+    for row in results["findings"]:
+        at = row["at_threshold"]
+        if at is not None and at["threshold"] is not None:  # None: by the highest score
+            _require_point(card, row["finding"], at["threshold"], path, again)
+    return results
+
+
+def read_robustness(path: Path, card: ModelCard) -> dict[str, Any]:
+    """What the command ``robustness --json`` wrote, if it is of the weights as they are now.
+
+    Args:
+        path: Of the file.
+        card: Of the weights.
+
+    Raises:
+        DataError: If there is no such file, or it is none of ours.
+        ModelError: If other weights were asked, or these at other operating points.
+    """
+    again = f"make it with: boxray {card.job} robustness {card.name}.onnx --data BUILT --json > {path.name}"
+    told = _read(path, ROBUSTNESS_SCHEMA, card, "an answer about robustness", again)
+    for finding, point in told["operating_points"].items():
+        _require_point(card, finding, point, path, again)
+    return told
+
+
+def _read(path: Path, schema: str, card: ModelCard, what: str, again: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path.name} cannot be read as the results of an evaluation: {error}; {again}") from error
+        raise DataError(f"{path.name} cannot be read as {what}: {error}; {again}") from error
     found = content.get("schema") if isinstance(content, dict) else None
     if found != schema:
         raise DataError(f"{path.name} says that it is {found!r}, not {schema!r}; {again}")
-    results: dict[str, Any] = content
-    theirs, ours = results["model"]["sha256"], card.identity().sha256
+    measured: dict[str, Any] = content
+    theirs, ours = measured["model"]["sha256"], card.identity().sha256
     if theirs != ours:
         raise ModelError(f"{path.name} was measured with weights {theirs[:12]}…, the card is of {ours[:12]}…; {again}")
-    for row in results["findings"]:
-        at, stored = row["at_threshold"], card.thresholds.get(row["finding"])
-        if at is not None and at["threshold"] not in (None, stored):  # None: by the highest score
-            raise ModelError(
-                f"{path.name} was measured at {row['finding']} {at['threshold']}, the card now says {stored}; {again}"
-            )
-    return results
+    return measured
+
+
+def _require_point(card: ModelCard, finding: str, measured_at: float, path: Path, again: str) -> None:
+    stored = card.thresholds.get(finding)
+    if measured_at != stored:
+        raise ModelError(f"{path.name} was measured at {finding} {measured_at}, the card now says {stored}; {again}")
 
 
 def head(card: ModelCard, results: Json, counts_where: str, fitted: str) -> str:
@@ -170,6 +201,41 @@ def training(card: ModelCard, sources: Sources, counted: str) -> str:
             folded("Recipe of the last run", content),
         ]
     )
+
+
+def robustness_section(card: ModelCard, told: Json | None) -> str:
+    """How often a finding is said of films that look otherwise; empty where nobody asked.
+
+    Args:
+        card: Of the weights.
+        told: Of `read_robustness`.
+    """
+    if told is None:
+        return ""
+    changes = told["changes"]
+    rows = [
+        (
+            plain(card.space[one["finding"]].display),
+            f"{one['images']} of {plain(one['source'])} {'with' if one['there'] else 'without'}",
+            f"{one['shares'][AS_IS]['value']:.2f}",
+            *(_when_changed(one, name) for name in changes),
+        )
+        for one in told["said"]
+    ]
+    data = told["data"]
+    done = "; ".join(f"{name}: {words}" for name, words in changes.items())
+    about = (
+        f"`boxray {card.job} robustness {card.name}.onnx --data BUILT --split {data['split']}` on the set of "
+        f"fingerprint `{data['fingerprint']}`: share of the films of which a finding is said, at its operating point, "
+        f"as they are and changed ({plain(done)}). **Bold**: the 95 % interval of the difference is without zero. What "
+        "changes no finding should change no answer; where it does, the model answers by the look of a film."
+    )
+    return "\n\n".join(["## When films look otherwise", about, table(("finding", "films", AS_IS, *changes), rows)])
+
+
+def _when_changed(one: Json, change: str) -> str:
+    share = f"{one['shares'][change]['value']:.2f}"
+    return f"**{share}**" if one["certain"][change] else share
 
 
 def unseen_sources(tested: Sequence[str], trained: Sequence[str]) -> str:

@@ -184,6 +184,22 @@ def test_the_card_tells_the_figures_of_the_evaluation_in_tables_of_equal_rows(wh
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
 
 
+def test_the_card_tells_what_changed_films_do_before_the_errors(report):
+    share = {"value": 0.5}
+    said = {"finding": "fluid", "source": "made", "there": True, "images": 8}
+    shares, certain = {"as is": share, "soft": share}, {"soft": True}
+    asked = {
+        "changes": {"soft": "blurred"},
+        "data": report.results["data"],
+        "said": [said | {"shares": shares, "certain": certain}],
+    }
+
+    page = model_card(report.card, report.results, {}, {"made": None}, asked)
+
+    assert "| Fluid | 8 of made with | 0.50 | **0.50** |" in page.partition("## When films look otherwise")[2]
+    assert page.index("## When films look otherwise") < page.index("## Most confident errors")
+
+
 def test_results_of_other_weights_or_thresholds_are_refused(report, tmp_path):
     path = report.folder / "results.json"
     other = report.card.model_copy(update={"sha256": {"made.onnx": "1"}})
