@@ -220,16 +220,14 @@ def _is_default(card: Path) -> bool:
         raise ModelError(f"{card.name} is no model card, which is a JSON object") from error
 
 
-def load_card(path: Path, *, check: str) -> tuple[ModelCard, Path]:
-    """A card and the file beside it that ends in `check` (``.onnx`` or ``.safetensors``), if its hash is right.
+def read_card(path: Path) -> ModelCard:
+    """A card, whether or not its files are what it says.
 
     Args:
         path: Of the card, or of a weight file beside it.
-        check: Suffix of the file that is wanted.
 
     Raises:
-        ModelError: If `path` is not there or is neither, the card is missing or not one, or the file is not what the
-            card says.
+        ModelError: If `path` is not there or is neither, or the card is missing or not one.
     """
     _require_there(path)
     card_path = path.with_suffix(".json")
@@ -243,7 +241,21 @@ def load_card(path: Path, *, check: str) -> tuple[ModelCard, Path]:
         raise ModelError(f"{card_path.name} is no model card: {error}") from error
     if card_path.stem != card.name:
         raise ModelError(f"{card_path.name} is the card of {card.name}; card and weights have the same name")
-    file = card_path.with_name(card.name + check)
+    return card
+
+
+def load_card(path: Path, *, check: str) -> tuple[ModelCard, Path]:
+    """A card and the file beside it that ends in `check` (``.onnx`` or ``.safetensors``), if its hash is right.
+
+    Args:
+        path: Of the card, or of a weight file beside it.
+        check: Suffix of the file that is wanted.
+
+    Raises:
+        ModelError: As `read_card`, or if the file is not what the card says.
+    """
+    card = read_card(path)
+    file = path.with_name(card.name + check)
     if not file.is_file():
         raise ModelError(f"{file.name} is not beside its card")
     found = hashlib.sha256(file.read_bytes()).hexdigest()

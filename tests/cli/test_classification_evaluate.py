@@ -41,6 +41,7 @@ def run(tmp_path, monkeypatch, capsys):
     build_tiny_set(tmp_path / "built", per_split=12)
     classifiers = {"good": Bright("good", 1.0), "bad": Bright("bad", -1.0)}
     monkeypatch.setattr(commands, "open_classifier", lambda weights: classifiers[weights.stem])
+    monkeypatch.setattr(commands, "open_scorer", lambda weights, _: classifiers[weights.stem])
     monkeypatch.setenv("COLUMNS", "80")
 
     def call(*arguments: str) -> tuple[int, str, str]:

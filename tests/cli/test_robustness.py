@@ -11,6 +11,7 @@ from boxray.core.metrics import Interval
 from boxray.core.protocols import FixedClassifier, FixedDetector
 from boxray.core.reading import Detection, ModelIdentity
 from boxray.data.card import load_label_space
+from boxray.detection.highest_box import HighestBox
 from boxray.localization.robustness import CHANGES, Said
 from built import TWO, build_tiny_set
 
@@ -49,13 +50,18 @@ def run(tmp_path, monkeypatch, capsys):
         name: ModelIdentity(name, "0", "0" * 64, thresholds)
         for name, thresholds in (("good", {"fluid": 0.5}), ("silent", {}))
     }
-    monkeypatch.setattr(commands, "open_classifier", lambda path: BrightScored(TWO, {}, models[path.stem]))
-    monkeypatch.setattr(commands, "open_detector", lambda path, _: BrightBoxed(TWO, (), ("fluid",), models[path.stem]))
+
+    def opened(weights, _):
+        identity = models[weights.stem]
+        boxed = HighestBox(BrightBoxed(TWO, (), ("fluid",), identity))
+        return boxed if weights.parent.name == "detection" else BrightScored(TWO, {}, identity)
+
+    monkeypatch.setattr(commands, "open_scorer", opened)
     monkeypatch.setenv("COLUMNS", "80")
 
     def call(model: str, *arguments: str, weights: str = "good.onnx") -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as left:
-            main([model, "robustness", weights, *arguments, "--data", str(tmp_path / "built")])
+            main([model, "robustness", f"{model}/{weights}", *arguments, "--data", str(tmp_path / "built")])
         return int(left.value.code or 0), *capsys.readouterr()
 
     return call

@@ -12,8 +12,9 @@ from rich.table import Table
 from boxray.classification.gate.fit import GateRecipe, fit_gate
 from boxray.classification.gate.gate import FOLDER, Counted, save_gate
 from boxray.classification.recipe import SIDE_PX, ClassificationRecipe
-from boxray.cli import lungs, robustness
+from boxray.cli import lungs
 from boxray.cli.classification_evaluate import AsJson, card, compare, evaluate, sanity
+from boxray.cli.robustness import robustness
 from boxray.cli.show import progress_bar, steps, training_bar
 from boxray.cli.training import (
     DataFolder,
@@ -33,9 +34,8 @@ from boxray.runs.recipe import load_recipe, recipe_path
 from boxray.runs.run import latest_run
 
 app = typer.Typer(help="Train, evaluate and release the classifier.", no_args_is_help=True)
-for command in (evaluate, compare, sanity, card):
+for command in (evaluate, compare, sanity, robustness, card):
     app.command()(command)
-app.command("robustness")(robustness.of_classifier)
 app.add_typer(lungs.app, name="lungs")
 
 

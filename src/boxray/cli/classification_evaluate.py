@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,6 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from boxray.classification.classify import CamClassifier
 from boxray.classification.compare import COMPARED, Compared, compare_auroc
 from boxray.classification.evaluate import judge
 from boxray.classification.load import LUNG_TENSORS, open_classifier, trained_network
@@ -23,6 +23,7 @@ from boxray.classification.results import FindingResult, Judgement, Mean
 from boxray.classification.score import score_all
 from boxray.cli.comparison import identity_json, print_comparison
 from boxray.cli.folders import make_folder
+from boxray.cli.scorers import SCORER_HELP, open_scorer
 from boxray.cli.show import PEOPLE, progress_bar, steps
 from boxray.cli.training import DataFolder, SplitName, WithAssumed
 from boxray.core.arrays import FloatArray
@@ -30,6 +31,7 @@ from boxray.core.assessed import findings_of_both
 from boxray.core.findings import LabelSpace
 from boxray.core.metrics import Interval
 from boxray.core.plain import json_text
+from boxray.core.protocols import Scorer
 from boxray.core.reading import ModelIdentity
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
@@ -37,6 +39,7 @@ from boxray.page.judged import JudgedOn
 
 WEIGHTS_HELP: Final = "Released .onnx or .safetensors (run by torch), card beside it; or the folder of a finished run."
 _Weights = Annotated[Path, typer.Argument(help=WEIGHTS_HELP)]
+_Scorer = Annotated[Path, typer.Argument(help=SCORER_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 _KINDS: Final = {"auroc_within": "Within source", "auroc_pooled": "Pooled"}
 
@@ -84,8 +87,8 @@ def evaluate(
 
 
 def compare(
-    ours: _Weights,
-    theirs: _Weights,
+    ours: _Scorer,
+    theirs: _Scorer,
     data: DataFolder,
     split: SplitName = "test",
     with_assumed: WithAssumed = False,
@@ -94,12 +97,13 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """AUROC of two classifiers and the difference, each with its 95 % interval on the same resampled patients."""
+    """AUROC of two classifiers, or of one and a detector, and the difference, on the same resampled patients."""
     named = [word.strip() for word in (findings or "").split(",") if word.strip()]
     manifest = Manifest.load(data).part(Split(split))
-    left, right = open_classifier(ours), open_classifier(theirs)
-    both = findings_of_both(left, right, named)
-    scores, others = (_scores(classifier, manifest) for classifier in (left, right))
+    with tempfile.TemporaryDirectory() as state:
+        left, right = (open_scorer(weights, Path(state)) for weights in (ours, theirs))
+        both = findings_of_both(left, right, named)
+        scores, others = (_scores(scorer, manifest) for scorer in (left, right))
     with progress_bar("measuring", None):
         rows = compare_auroc(manifest, scores, others, both, with_assumed=with_assumed)
     models = left.identity, right.identity
@@ -152,9 +156,9 @@ def card(
     print(write_model_card(weights, results, out or weights.with_suffix(".md"), robustness))
 
 
-def _scores(classifier: CamClassifier, manifest: Manifest) -> FloatArray:
-    with progress_bar("classifying", len(manifest.images)) as progress:
-        return score_all(classifier, manifest, steps(progress))
+def _scores(scorer: Scorer, manifest: Manifest) -> FloatArray:
+    with progress_bar("scoring", len(manifest.images)) as progress:
+        return score_all(scorer, manifest, steps(progress))
 
 
 def _print_comparison(rows: Sequence[Compared], space: LabelSpace, models: Sequence[ModelIdentity]) -> None:

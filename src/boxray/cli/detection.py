@@ -12,10 +12,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from boxray.cli import robustness
 from boxray.cli.detection_compare import WEIGHTS_HELP, compare
 from boxray.cli.detection_sizes import SIDE_HELP, resize, sizes, whole_grid
 from boxray.cli.folders import make_folder
+from boxray.cli.robustness import robustness
 from boxray.cli.show import PEOPLE, progress_bar, steps, training_bar
 from boxray.cli.training import (
     DataFolder,
@@ -50,7 +50,7 @@ app = typer.Typer(help="Train, evaluate and release the detector.", no_args_is_h
 app.command()(compare)
 app.command()(sizes)
 app.command()(resize)
-app.command("robustness")(robustness.of_detector)
+app.command()(robustness)
 
 
 @app.command()
