@@ -5,7 +5,7 @@ import pytest
 
 from boxray.classification.change import Change, draw_change
 from boxray.classification.recipe import ClassificationRecipe
-from boxray.imaging.acquisition import retaken
+from boxray.imaging.acquisition import coarsened, grained
 
 
 def test_no_change_leaves_the_square_as_it_is() -> None:
@@ -41,13 +41,13 @@ def test_squares_are_mirrored_only_where_the_recipe_says_so(tmp_path, flip: bool
     assert np.mean(mirrored) == pytest.approx(share, abs=0.1)
 
 
-def test_a_square_is_retaken_by_another_machine_and_the_same_way_every_time() -> None:
+def test_a_square_is_coarsened_then_grained_as_another_machine_would_and_the_same_way_every_time() -> None:
     square = np.random.default_rng(1).integers(0, 256, (64, 64), dtype=np.uint8)
     change = Change(degrees=0, scale=1, shift_xy=(0, 0), gain=1, detail=0.5, grain=0.05, grain_seed=3)
 
     shown = change.apply(square)
 
-    assert np.array_equal(shown, retaken(square, 0.5, 0.05, np.random.default_rng(3)))
+    assert np.array_equal(shown, grained(coarsened(square, 0.5), 0.05, np.random.default_rng(3)))
     assert np.array_equal(change.apply(square), shown)
 
 

@@ -10,12 +10,12 @@ from numpy.random import Generator
 
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.core.arrays import ByteArray
-from boxray.imaging.acquisition import retaken
+from boxray.imaging.acquisition import coarsened, grained
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to a square: moved, retaken, brightened; mirrored only where sides do not count."""
+    """What happens to a square: moved, coarsened, grained, brightened; mirrored only where sides do not count."""
 
     degrees: float
     scale: float
@@ -34,7 +34,7 @@ class Change:
         matrix = cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), self.degrees, self.scale)
         matrix[:, 2] += np.array(self.shift_xy) * side
         moved = cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR)
-        shown = retaken(np.asarray(moved), self.detail, self.grain, np.random.default_rng(self.grain_seed))
+        shown = grained(coarsened(np.asarray(moved), self.detail), self.grain, np.random.default_rng(self.grain_seed))
         changed: ByteArray = cv2.convertScaleAbs(shown, alpha=self.gain)
         return changed[:, ::-1] if self.mirrored else changed
 

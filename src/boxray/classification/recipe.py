@@ -83,8 +83,7 @@ class ClassificationRecipe(StrictModel):
     """At most so large a share of the side's pixels is lost before the picture is enlarged again: how sharp a film is
     must not tell where it comes from."""
     grain: float = Field(default=0.0, ge=0, lt=0.5)
-    """Noise of at most this deviation, as a share of the scale of grey, on the pixels that are left: nor must grain
-    tell that."""
+    """Noise of at most this deviation, as a share of the scale of grey: nor must grain tell that."""
     flip: bool = False
     """Mirror every other picture; only in a label space of which a mirrored picture is still one."""
 

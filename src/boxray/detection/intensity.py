@@ -6,7 +6,7 @@ import numpy as np
 
 from boxray.core.arrays import ByteArray, FloatArray
 from boxray.detection.recipe import Augment
-from boxray.imaging.acquisition import retaken
+from boxray.imaging.acquisition import coarsened, grained
 
 
 def vary_look(film: ByteArray, augment: Augment, rng: np.random.Generator) -> ByteArray:
@@ -17,8 +17,10 @@ def vary_look(film: ByteArray, augment: Augment, rng: np.random.Generator) -> By
         augment: How much of each; 0 everywhere gives the film back.
         rng: Decides.
     """
-    if augment.coarsen or augment.grain:
-        film = retaken(film, 1 - rng.uniform(0, augment.coarsen), rng.uniform(0, augment.grain), rng)
+    if augment.coarsen:
+        film = coarsened(film, 1 - rng.uniform(0, augment.coarsen))
+    if augment.grain:
+        film = grained(film, rng.uniform(0, augment.grain), rng)
     low, high = window(film, rng.uniform(0, augment.windowing), rng.uniform(0, augment.windowing))
     gamma = (1 + augment.gamma) ** rng.uniform(-1, 1)
     gain = 1 + augment.brightness * rng.uniform(-1, 1)

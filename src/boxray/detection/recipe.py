@@ -56,8 +56,7 @@ class Augment(StrictModel):
     """At most so large a share of the side's pixels is lost before the film is enlarged again: how sharp a film is must
     not tell where it comes from."""
     grain: float = Field(default=0.0, ge=0, lt=0.5)
-    """Noise of at most this deviation, as a share of the scale of grey, on the pixels that are left: nor must grain
-    tell that."""
+    """Noise of at most this deviation, as a share of the scale of grey: nor must grain tell that."""
     degrees: float = Field(default=5.0, ge=0, le=20)
     translate: float = Field(default=0.08, ge=0, le=0.5)
     scale: float = Field(default=0.2, ge=0, lt=1)
