@@ -16,7 +16,7 @@ from built import build_tiny_set
 
 pytest.importorskip("ultralytics", reason="training needs the extra [train]")
 
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from boxray.core.errors import DataError, ModelError, RecipeError, ResourceError
 from boxray.core.radiograph import Radiograph
@@ -109,6 +109,33 @@ def test_how_often_the_weights_move_and_how_they_are_averaged_is_the_recipes(
 
     assert len(moved) == updates
     assert moved == pytest.approx([kept] * updates, rel=0.01)
+
+
+def test_a_recipe_may_keep_a_share_of_the_start_weights(run: Path, tiny: Manifest, tmp_path: Path) -> None:
+    start = run / "detector.safetensors"
+    asked = recipe(tiny.folder, 64, start=start)
+
+    before, plain = load_file(start), load_file(train(asked, "tiny", runs=tmp_path).folder / "detector.safetensors")
+    kept = asked.model_copy(update={"keep_start": 0.25})
+    between = load_file(train(kept, "tiny", runs=tmp_path).folder / "detector.safetensors")
+
+    moved = [name for name, tensor in between.items() if tensor.dtype == np.float32 and (tensor != plain[name]).any()]
+    assert moved
+    for name in moved:
+        np.testing.assert_allclose(between[name], 0.25 * before[name] + 0.75 * plain[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_share_of_weights_that_do_not_fit_is_refused_before_the_training(
+    tiny: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("boxray.detection.train.train_stage", lambda *_: pytest.fail("it trained"))
+    other = tmp_path / "other.safetensors"
+    save_file({"weight": np.zeros(3, np.float32)}, other)
+
+    with pytest.raises(ModelError, match="set keep_start=0"):
+        train(recipe(tiny.folder, 64, start=other, keep_start=0.5), "tiny", runs=tmp_path)
+    with pytest.raises(ValueError, match="keep_start keeps a share of the start weights"):
+        recipe(tiny.folder, 64, keep_start=0.5)
 
 
 def test_a_run_that_was_cut_off_in_the_second_stage_goes_on_there(tiny: Manifest, tmp_path: Path) -> None:

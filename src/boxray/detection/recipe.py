@@ -80,6 +80,9 @@ class DetectionRecipe(StrictModel):
     """The weights that come out are an average whose mean age is this share of the updates made so far, however many
     these are (Karras et al., CVPR 2024, section 3). None: stock's average, which in a few hundred updates hardly
     reaches back."""
+    keep_start: float = Field(default=0.0, ge=0, lt=1)
+    """How far the weights that come out stay with those of `start`, which must be of the same findings then
+    (`boxray.detection.blending`). 0: as trained."""
     seed: int = 0
     device: str = "cpu"
     """``cpu``, or the numbers of GPUs such as ``0`` or ``0,1``; each has a process of its own."""
@@ -119,6 +122,12 @@ class DetectionRecipe(StrictModel):
             return content
         rest = {key: value for key, value in content.items() if key != "unknown"}
         return {**rest, "partial_labels": meant[content["unknown"]]}
+
+    @model_validator(mode="after")
+    def _has_what_it_keeps(self) -> DetectionRecipe:
+        if self.keep_start and self.start is None:
+            raise ValueError("keep_start keeps a share of the start weights; name them, or set it to 0")
+        return self
 
     @model_validator(mode="after")
     def _shares_its_batch(self) -> DetectionRecipe:

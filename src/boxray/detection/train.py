@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,15 +14,25 @@ from boxray.core.errors import DataError
 from boxray.data.draw import hide_findings
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
+from boxray.detection.blending import blended
 from boxray.detection.films import TrainingImages
 from boxray.detection.processes import run_together
 from boxray.detection.recipe import DetectionRecipe
-from boxray.detection.ultralytics_engine import STAGE_STATE, said_plainly, tame_ultralytics, train_stage
+from boxray.detection.ultralytics_engine import (
+    STAGE_STATE,
+    said_plainly,
+    tame_ultralytics,
+    train_stage,
+    untrained_state,
+)
 from boxray.detection.weighting import boxed_findings, draw_images
 from boxray.runs.recipe import require_start
 from boxray.runs.run import Run, latest_run, start_run
 from boxray.runs.step import Tell, kept_in, tell_nobody
 from boxray.tensors import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    import torch
 
 WEIGHTS = "detector.safetensors"
 
@@ -41,7 +53,7 @@ def train(
     Raises:
         DataError: If the training part has no boxes, or the start weights are not there.
         MissingExtra: If torch or ultralytics is not installed.
-        ModelError: If a loss is not finite.
+        ModelError: If a loss is not finite, or start weights that the recipe keeps a share of are of another network.
         RecipeError: If there is nothing to resume, or the recipe names what the data does not have.
         ResourceError: If memory or disk are used up; ``resume=True`` goes on when there is more of it.
     """
@@ -57,11 +69,19 @@ def train(
     begin = latest_run if resume else start_run
     run = begin("detection", recipe_name, recipe, fingerprint, runs)
     tame_ultralytics(run.folder / "ultralytics")
+    _with_start(recipe, untrained_state(recipe.architecture, len(part.label_space)))  # what does not fit, said now
     with said_plainly(recipe.batch):
         state = _train_stages(recipe, part.label_space.keys, images, run.folder, threads, kept_in(run.folder, tell))
-        write_tensors(read_tensors(state), run.folder / WEIGHTS)
+        write_tensors(_with_start(recipe, read_tensors(state)), run.folder / WEIGHTS)
     run.write_json("trained.json", describe_training(part, whole, recipe, fingerprint))
     return run
+
+
+def _with_start(recipe: DetectionRecipe, trained: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    if not recipe.keep_start:
+        return trained
+    assert recipe.start is not None, "the recipe was checked"
+    return blended(read_tensors(recipe.start), trained, recipe.keep_start)
 
 
 def _train_stages(
