@@ -15,10 +15,12 @@ from boxray.classification.backbones import build_classifier  # noqa: E402
 from boxray.classification.layers import layer_maps  # noqa: E402
 from boxray.classification.load import open_classifier, trained_network  # noqa: E402
 from boxray.classification.preprocess import equalized_square, network_input  # noqa: E402
+from boxray.core.bench import bench_folder  # noqa: E402
 from boxray.core.calibration import sigmoid  # noqa: E402
 from boxray.core.errors import ModelError  # noqa: E402
 from boxray.core.frames import Letterbox  # noqa: E402
 from boxray.core.radiograph import Radiograph  # noqa: E402
+from boxray.imaging.read import decode  # noqa: E402
 from boxray.runs.recipe import Clahe  # noqa: E402
 from boxray.tensors import write_tensors  # noqa: E402
 from boxray.weights import released_card  # noqa: E402
@@ -142,7 +144,8 @@ def test_the_tensors_draw_the_lungs_that_the_graph_draws() -> None:
 
     graph, tensors = (open_classifier(card.with_suffix(suffix)) for suffix in (".onnx", ".safetensors"))
 
-    ours, theirs = (classifier.classify(FILM).lungs for classifier in (graph, tensors))
+    film = decode((bench_folder("data/examples") / "no_finding.dcm").read_bytes())
+    ours, theirs = (classifier.classify(film).lungs for classifier in (graph, tensors))
     assert ours is not None
     assert theirs is not None
     assert (ours.both ^ theirs.both).mean() < 0.001

@@ -237,14 +237,15 @@ def test_only_the_detector_is_asked(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_the_released_models_find_on_each_example_what_it_was_made_to_show(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert read(*examples(), "--json", scope_check=True) == 3
+    """In float32, which is the same on every processor; the quick engine may compute in bfloat16."""
+    assert read(*examples(), "--json", "--engine", "openvino-f32", scope_check=True) == 3
 
     rows = {Path(str(row["file"])).stem: row for row in readings(capsys)}
     assert rows["refused"]["status"] == "REFUSED"
     boxed = {name: [det["finding"] for det in row["detections"]] for name, row in rows.items()}  # type: ignore[attr-defined]
     assert boxed["cardiomegaly"] == ["cardiomegaly"]
     # What the detector says too much is pinned as well: data/examples/README.md tells of it.
-    assert boxed["tuberculosis"] == ["tuberculosis", "tuberculosis", "pneumonia"]
+    assert boxed["tuberculosis"] == ["tuberculosis", "tuberculosis"]
     assert boxed["covid19"] == ["covid", "covid"]
     assert boxed["effusion"] == ["atelectasis", "effusion", "effusion"]
     cases = {row["finding"]: row["case"] for row in rows["effusion"]["agreement"]}  # type: ignore[attr-defined]
@@ -257,7 +258,7 @@ def test_the_false_alarm_that_the_examples_are_described_with_is_what_the_classi
 ) -> None:
     """In float32, which is the same on every processor; the quick engine may compute in bfloat16."""
     described = (bench_folder("data/examples") / "README.md").read_text(encoding="utf-8")
-    told = re.search(r"cardiomegaly on `no_finding` \((0\.\d\d) in float32, threshold (0\.\d\d);", described)
+    told = re.search(r"atelectasis on `no_finding` \((0\.\d\d) in float32, threshold (0\.\d\d);", described)
     assert told is not None, "the sentence has other words now: this test holds its numbers to the models"
 
     film = bench_folder("data/examples") / "no_finding.dcm"
@@ -265,7 +266,7 @@ def test_the_false_alarm_that_the_examples_are_described_with_is_what_the_classi
 
     (row,) = readings(capsys)
     thresholds = row["models"]["classifier"]["thresholds"]  # type: ignore[index]
-    said = row["scores"]["cardiomegaly"], thresholds["cardiomegaly"]  # type: ignore[index]
+    said = row["scores"]["atelectasis"], thresholds["atelectasis"]  # type: ignore[index]
     assert [f"{number:.2f}" for number in said] == list(told.groups())
 
 
