@@ -19,8 +19,6 @@ from boxray.page.model_card import (
     head,
     licence,
     model,
-    read_results,
-    read_robustness,
     robustness_section,
     training,
     unseen_sources,
@@ -50,12 +48,7 @@ def write_model_card(weights: Path, results: Path, out: Path, robustness: Path |
         ModelError: If the weights are not what their card says, or a file is of other weights or of other operating
             points.
     """
-
-    def page(card: ModelCard, sizes: Mapping[str, int], sources: Sources) -> str:
-        told = None if robustness is None else read_robustness(robustness, card)
-        return model_card(card, read_results(results, SCHEMA, card), sizes, sources, told)
-
-    return write_page(weights, out, page)
+    return write_page(weights, results, out, robustness, SCHEMA, model_card)
 
 
 def model_card(

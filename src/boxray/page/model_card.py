@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from boxray.core.errors import DataError, ModelError
 from boxray.core.reading import DISCLAIMER
@@ -35,24 +35,37 @@ def cards_of(sources: Sequence[str]) -> dict[str, Card | None]:
     return {key: card(key) for key in sources}
 
 
-def write_page(weights: Path, out: Path, page: Callable[[ModelCard, Mapping[str, int], Sources], str]) -> Path:
+class Page(Protocol):
+    """What a room writes on its models' cards."""
+
+    def __call__(
+        self, card: ModelCard, results: Json, sizes: Mapping[str, int], sources: Sources, told: Json | None = None
+    ) -> str: ...
+
+
+def write_page(weights: Path, results: Path, out: Path, robustness: Path | None, schema: str, page: Page) -> Path:
     """Write a model card; it is there whole, or as it was.
 
     Args:
         weights: The JSON card or a file beside it.
+        results: Of `read_results`.
         out: The Markdown file.
-        page: What stands in it, from the card, the bytes of the weight files that are there, by name, and the data
-            cards of what the model was trained on.
+        robustness: Of `read_robustness`; None: nobody asked.
+        schema: What `results` has to say that it is.
+        page: What stands in it.
 
     Returns:
         `out`.
 
     Raises:
-        ModelError: If the weights are not what their card says.
+        DataError: As `read_results` and `read_robustness`.
+        ModelError: As they, or if the weights are not what their card says.
     """
     card, _ = load_model_card(weights, check=".onnx")
+    told = None if robustness is None else read_robustness(robustness, card)
     sizes = {name: file.stat().st_size for name in card.sha256 if (file := weights.with_name(name)).is_file()}
-    write_atomically(out, page(card, sizes, cards_of(card.trained_on.sources)).encode())
+    content = page(card, read_results(results, schema, card), sizes, cards_of(card.trained_on.sources), told)
+    write_atomically(out, content.encode())
     return out
 
 
