@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from boxray.core.errors import ModelError
-from boxray.core.findings import LabelSpace
+from boxray.core.protocols import Model
 
 MEAN: Final = "mean"
 """Stands in the place of a finding where a figure is the mean over findings."""
 
 
-class Assessing(Protocol):
-    """A detector or a classifier, as far as it says what it answers for."""
-
-    @property
-    def label_space(self) -> LabelSpace: ...
-    @property
-    def assessed(self) -> tuple[str, ...]: ...
-
-
-def findings_of_both(ours: Assessing, theirs: Assessing, named: Sequence[str] = ()) -> tuple[str, ...]:
+def findings_of_both(ours: Model, theirs: Model, named: Sequence[str] = ()) -> tuple[str, ...]:
     """The findings on which two models can be compared, in the label space's order.
 
     Args:

@@ -16,17 +16,22 @@ from boxray.core.reading import Detection, ModelIdentity, SaliencyMap
 _NOBODY = ModelIdentity("fixed", "0", "0" * 64)
 
 
-class Detector(Protocol):
-    """One radiograph in, boxes out."""
+class Model(Protocol):
+    """Detector, classifier or scorer, as far as it says who speaks and of what."""
 
     @property
     def label_space(self) -> LabelSpace: ...
     @property
     def assessed(self) -> tuple[str, ...]:
-        """The findings it was trained to box; for all others its silence means nothing."""
+        """The findings it was trained for; for all others its silence means nothing."""
 
     @property
     def identity(self) -> ModelIdentity: ...
+
+
+class Detector(Model, Protocol):
+    """One radiograph in, boxes out."""
+
     def detect(self, rad: Radiograph, min_score: float | None = None) -> tuple[Detection, ...]:
         """Boxes in the radiograph's frame by falling score; None means the stored operating points."""
 
@@ -46,32 +51,16 @@ class Classified:
     """None from a classifier that draws none."""
 
 
-class Classifier(Protocol):
+class Classifier(Model, Protocol):
     """One radiograph in, a score and a saliency map per finding out."""
 
-    @property
-    def label_space(self) -> LabelSpace: ...
-    @property
-    def assessed(self) -> tuple[str, ...]:
-        """The findings it was trained for."""
-
-    @property
-    def identity(self) -> ModelIdentity: ...
     def classify(self, rad: Radiograph) -> Classified:
         """Scores and raw maps in the radiograph's frame."""
 
 
-class Scorer(Protocol):
+class Scorer(Model, Protocol):
     """Many radiographs in, scores out: what an evaluation asks for."""
 
-    @property
-    def label_space(self) -> LabelSpace: ...
-    @property
-    def assessed(self) -> tuple[str, ...]:
-        """The findings it was trained for."""
-
-    @property
-    def identity(self) -> ModelIdentity: ...
     def score_many(self, radiographs: Iterable[Radiograph]) -> Iterator[Mapping[str, float]]:
         """A score in [0, 1] per assessed finding of each, in order; only a few are held at a time."""
 

@@ -23,7 +23,7 @@ from boxray.detection.ultralytics_engine import (
     said_plainly,
     tame_ultralytics,
     train_stage,
-    untrained_state,
+    untrained_network,
 )
 from boxray.detection.weighting import boxed_findings, draw_images
 from boxray.runs.recipe import require_start
@@ -69,7 +69,8 @@ def train(
     begin = latest_run if resume else start_run
     run = begin("detection", recipe_name, recipe, fingerprint, runs)
     tame_ultralytics(run.folder / "ultralytics")
-    _with_start(recipe, untrained_state(recipe.architecture, len(part.label_space)))  # what does not fit, said now
+    if recipe.keep_start:  # what does not fit is said now, not after the training
+        _with_start(recipe, untrained_network(recipe.architecture, len(part.label_space)).state_dict())
     with said_plainly(recipe.batch):
         state = _train_stages(recipe, part.label_space.keys, images, run.folder, threads, kept_in(run.folder, tell))
         write_tensors(_with_start(recipe, read_tensors(state)), run.folder / WEIGHTS)

@@ -461,20 +461,17 @@ def load_matching(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> 
     model.load_state_dict({**own, **{key: value.to(own[key].dtype) for key, value in fitting.items()}})
 
 
-def untrained_state(architecture: str, n_findings: int) -> dict[str, torch.Tensor]:
-    """The tensors of a network before any training, by name."""
+def untrained_network(architecture: str, n_findings: int) -> torch.nn.Module:
+    """The network before any training."""
     from ultralytics.nn.tasks import DetectionModel
 
-    network: Any = DetectionModel(f"{architecture}.yaml", nc=n_findings, verbose=False)
-    state: dict[str, torch.Tensor] = network.state_dict()
-    return state
+    network: torch.nn.Module = DetectionModel(f"{architecture}.yaml", nc=n_findings, verbose=False)
+    return network
 
 
 def build_network(architecture: str, n_findings: int, state: Mapping[str, torch.Tensor]) -> torch.nn.Module:
     """The network in evaluation mode; its output has shape ``(B, 4 + F, anchors)``: centre, size, scores."""
-    from ultralytics.nn.tasks import DetectionModel
-
-    network: Any = DetectionModel(f"{architecture}.yaml", nc=n_findings, verbose=False)
+    network: Any = untrained_network(architecture, n_findings)
     network.load_state_dict(dict(state), strict=True)
     network.float().eval()
     head = network.model[-1]
