@@ -27,6 +27,7 @@ class DrawnExplainer:
     scores: Mapping[str, float] = field(default_factory=lambda: {"fluid": 0.9})
     label_space: LabelSpace = TWO
     identity: ModelIdentity = DRAWN
+    taught_by_boxes: bool = False
 
     @property
     def assessed(self) -> tuple[str, ...]:

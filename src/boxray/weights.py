@@ -136,6 +136,11 @@ class ModelCard(_Strict):
     default: bool = False
     """Whether these are the weights to read with where a folder has several and none are named."""
 
+    @property
+    def maps_taught_by_boxes(self) -> bool:
+        """Of a classifier: whether its maps learned to point into readers' boxes, or know names of findings alone."""
+        return bool(self.trained_on.recipe.get("pointing"))
+
     @model_validator(mode="after")
     def _speaks_of_its_findings(self) -> ModelCard:
         keys = set(self.space.keys)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from built import TWO, build_tiny_set
+from built import TWO, build_tiny_set, image_row, manifest_of
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 
@@ -21,11 +21,13 @@ from boxray.classification.classify import CamClassifier  # noqa: E402
 from boxray.classification.evaluate import evaluate  # noqa: E402
 from boxray.classification.load import open_classifier  # noqa: E402
 from boxray.classification.loss import exclusive_loss, masked_loss  # noqa: E402
-from boxray.classification.preprocess import equalized_square  # noqa: E402
+from boxray.classification.pointing import TaughtPlaces  # noqa: E402
+from boxray.classification.preprocess import equalized_square, network_input  # noqa: E402
 from boxray.classification.recipe import ClassificationRecipe  # noqa: E402
 from boxray.classification.release import release  # noqa: E402
 from boxray.classification.train import train  # noqa: E402
 from boxray.core.errors import DataError, ModelError, RecipeError  # noqa: E402
+from boxray.core.findings import Presence  # noqa: E402
 from boxray.core.frames import Letterbox  # noqa: E402
 from boxray.core.radiograph import Radiograph  # noqa: E402
 from boxray.data.draw import draw_at_most  # noqa: E402
@@ -152,6 +154,37 @@ def test_each_picture_is_changed_and_equalized_as_the_recipe_says(
         assert found == {equalized_square(rad, Letterbox.fit(rad.size_wh, 64), setting).tobytes() for rad in films}
     assert len(as_they_are) == 8
     assert not as_they_are & brighter
+
+
+def test_a_map_that_is_taught_by_boxes_lies_in_them_as_one_taught_by_labels_does_not(
+    tiny: Manifest, tmp_path: Path
+) -> None:
+    part = tiny.part(Split.TEST)
+    boxed = np.flatnonzero(part.images["presence_fluid"] == Presence.BOXED.value)
+    films = [part.radiograph(part.images["picture"].iloc[index]) for index in boxed]
+    squares = [equalized_square(rad, Letterbox.fit(rad.size_wh, 128), Clahe(tiles=2)) for rad in films]
+
+    def loss_of_place(pointing: float) -> float:
+        run = train(tiny_recipe(tiny.folder, side_px=128, lr=1e-3, epochs=3, pointing=pointing), "map", runs=tmp_path)
+        classifier = build_classifier("mobilenet_v2", len(TWO))
+        classifier.load_state_dict(read_tensors(run.folder / "classifier.safetensors"))
+        classifier.train()  # in so short a training the statistics are those of the batch
+        with torch.inference_mode():
+            by_cell = classifier.by_cell(classifier.features(torch.from_numpy(network_input(np.stack(squares)))))
+        as_they_are = [np.eye(2, 3)] * len(boxed)
+        return float(TaughtPlaces.of(part, 128, classifier).loss(by_cell, boxed, as_they_are))
+
+    assert loss_of_place(1.0) < 0.5 * loss_of_place(0.0)
+
+
+def test_maps_cannot_be_taught_where_no_film_has_a_box(tmp_path: Path) -> None:
+    cells = [{"fluid": (state, "label"), "heart": (state, "label")} for state in ("present", "absent")]
+    manifest_of(tmp_path, [image_row(number, "train", cells[number % 2]) for number in range(8)], []).save({})
+
+    with pytest.raises(RecipeError, match=r"^pointing: 0\.3, but no training image has a box; leave it out$"):
+        train(tiny_recipe(tmp_path, pointing=0.3), "tiny", runs=tmp_path)
+
+    assert not list(tmp_path.glob("*/*/squares.npy"))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -202,3 +202,12 @@ def test_images_are_spread_over_the_sources_while_they_last_and_the_same_each_ti
     assert chosen.images["image_id"].tolist() == manifest.spread(10).images["image_id"].tolist()
     assert chosen.images["image_id"].tolist() != manifest.spread(10, seed=1).images["image_id"].tolist()
     assert len(manifest.spread(100).images) == 42
+
+
+def test_boxes_of_every_image_come_in_the_order_of_images_with_the_places_of_their_findings(tmp_path):
+    boxes, findings = zip(*a_manifest(tmp_path).boxes_by_image(), strict=True)
+
+    assert [SPACE.keys[place] for place in findings[1]] == ["effusion", "edema", "effusion"]
+    assert boxes[1][:, 2].tolist() == [1 / 3, 7.0, 11.0]
+    assert [each.shape for each in boxes] == [(1, 4), (3, 4), (0, 4), (0, 4)]
+    assert list(a_manifest(tmp_path).only(np.zeros(4, dtype=bool)).boxes_by_image()) == []

@@ -74,6 +74,18 @@ def test_a_comparison_is_told_with_its_figures(language, tmp_path):
     assert told.part("edema") == ""
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("said", "taught"), [({}, "names"), ({"maps_taught_by_boxes": True}, "boxes")])
+def test_a_comparison_tells_what_its_maps_learned_from(language, said, taught, tmp_path):
+    words = words_in(language)
+
+    whole = text_of(Told(write_folder(tmp_path, **said), words, SPACE).whole())
+
+    for one in ("names", "boxes"):
+        assert (words[f"compare.taught.{one}"] in whole) is (one == taught)
+    assert words[f"model.maps.{taught}"] in whole
+
+
 def test_what_comes_from_the_folder_is_text_and_not_html(tmp_path):
     hostile = {"split": "<script>alert(1)</script>", "images": 1, "patients": 1, "sources": {"effusion": {"<img>": 1}}}
 
@@ -154,6 +166,18 @@ def test_the_model_page_says_what_is_not_assessed_in_each_language(language):
     for key, point in card.operating_points.items():
         assert f"{point.threshold:.3g}" in said, key
         assert point.chosen in said
+
+
+@pytest.mark.parametrize(("pointing", "taught"), [(0.0, "names"), (0.3, "boxes")])
+def test_the_model_page_says_what_the_maps_learned_from(pointing, taught):
+    words, models = words_in("en"), released()
+    card, name = card_of("classifier", models["classifier"])
+    made = card.trained_on.model_copy(update={"recipe": card.trained_on.recipe | {"pointing": pointing}})
+    cards = {"classifier": (card.model_copy(update={"trained_on": made}), name), "detector": None}
+
+    said = text_of(model_html(words, models, cards))
+
+    assert f"{words['model.maps']} {words[f'model.maps.{taught}']}" in said
 
 
 def test_a_model_without_a_released_card_is_named_and_no_more():

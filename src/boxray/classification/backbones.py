@@ -44,9 +44,16 @@ class PooledClassifier(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """``(B, 3, S, S)`` in [-1, 1] to logits ``(B, F)``."""
-        features = self.features(pixels)  # (B, K, h, w)
+        return self.pooled(self.features(pixels))
+
+    def pooled(self, features: torch.Tensor) -> torch.Tensor:
+        """What the features ``(B, K, h, w)`` say of the whole picture: logits ``(B, F)``."""
         logits: torch.Tensor = self.head(self.dropout(features.mean(dim=(2, 3))))
         return logits
+
+    def by_cell(self, features: torch.Tensor) -> torch.Tensor:
+        """What each cell says by itself, ``(B, F, h, w)``; but for the bias their mean is the picture's logits."""
+        return nn.functional.conv2d(features, self.head.weight[:, :, None, None])
 
 
 class GraphOutputs(NamedTuple):
@@ -78,7 +85,7 @@ class WithMaps(nn.Module):
         head = self.classifier.head
         logits = head(features.mean(dim=(2, 3)))
         cells = features.shape[2] * features.shape[3]
-        maps = torch.relu(nn.functional.conv2d(features, head.weight[:, :, None, None])) / cells
+        maps = torch.relu(self.classifier.by_cell(features)) / cells
         return GraphOutputs(logits, maps, features, head.weight.detach())
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from boxray.classification.recipe import ClassificationRecipe
-from boxray.core.arrays import ByteArray
+from boxray.core.arrays import ByteArray, FloatArray
 from boxray.imaging.acquisition import coarsened, grained
 
 
@@ -31,12 +31,24 @@ class Change:
     def apply(self, square: ByteArray) -> ByteArray:
         """Same shape, same type; what comes in from outside is black."""
         side = square.shape[0]
-        matrix = cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), self.degrees, self.scale)
-        matrix[:, 2] += np.array(self.shift_xy) * side
+        # OpenCV counts from the middle of the first pixel, boxes from its corner.
+        matrix = self._turned(side, middle_px=side / 2 - 0.5)
         moved = cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR)
         shown = grained(coarsened(np.asarray(moved), self.detail), self.grain, np.random.default_rng(self.grain_seed))
         changed: ByteArray = cv2.convertScaleAbs(shown, alpha=self.gain)
         return changed[:, ::-1] if self.mirrored else changed
+
+    def moves(self, side_px: int) -> FloatArray:
+        """Where places of the square come to lie: an affine map of shape ``(2, 3)``, in pixels of it."""
+        matrix = self._turned(side_px, middle_px=side_px / 2)
+        if self.mirrored:
+            matrix[0] = np.array([0, 0, side_px]) - matrix[0]
+        return matrix
+
+    def _turned(self, side_px: int, middle_px: float) -> FloatArray:
+        matrix: FloatArray = cv2.getRotationMatrix2D((middle_px, middle_px), self.degrees, self.scale)
+        matrix[:, 2] += np.array(self.shift_xy) * side_px
+        return matrix
 
 
 def draw_change(rng: Generator, recipe: ClassificationRecipe) -> Change:

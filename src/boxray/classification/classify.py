@@ -83,6 +83,11 @@ class CamClassifier:
         there = set(_FEATURES_AND_HEAD) <= set(self.session.outputs)
         return (*(GRADIENT_METHODS if there else GRADIENT_METHODS[:1]), OCCLUSION)
 
+    @property
+    def taught_by_boxes(self) -> bool:
+        """As its card says."""
+        return self.card.maps_taught_by_boxes
+
     def classify(self, rad: Radiograph) -> Classified:
         """Scores and raw Grad-CAM maps in the radiograph's frame, for every finding it was trained for; lungs."""
         square, letterbox = self._square(rad)

@@ -94,6 +94,8 @@ def _use(card: ModelCard) -> str:
     does = f"scores {named} and gives a map for each, for research on classifiers, on labels and on what maps show."
     other_films = "other views and other parts of the body than it was trained on"
     of_maps = "A map shows where a score came from. It is neither an outline nor a probability."
+    if card.maps_taught_by_boxes:
+        of_maps += " Where the training part has readers' boxes, maps were taught to point into them."
     return use(card, does, other_films, of_maps)
 
 

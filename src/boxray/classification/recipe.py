@@ -73,6 +73,8 @@ class ClassificationRecipe(StrictModel):
     assumption_weight: float = Field(default=0.5, ge=0, le=1)
     """Weight of a negative where a card only assumes that a finding is absent; of classes that exclude each other it
     says nothing: an image rules out as many as its card assumes."""
+    pointing: float = Field(default=0.0, ge=0)
+    """Weight of the loss by which a map learns to point into the boxes, where there are any; 0: from labels alone."""
     at_most: dict[str, int] = Field(default_factory=dict)
     """Per source, how many training images are drawn (with the seed)."""
     brightness: float = Field(default=0.15, ge=0, lt=1)

@@ -20,6 +20,7 @@ from boxray.classification.folder import build_from_folder
 from boxray.classification.layers import find_layer
 from boxray.classification.load import WEIGHTS
 from boxray.classification.loss import exclusive_loss, masked_loss, positive_balance
+from boxray.classification.pointing import TaughtPlaces
 from boxray.classification.preprocess import equalized_square, network_input
 from boxray.classification.recipe import ClassificationRecipe
 from boxray.classification.targets import targets_and_weights, trained_findings
@@ -53,6 +54,8 @@ class Taught:
     """Shape ``(N, F)``; 0 where unknown."""
     loss: Loss
     """Of findings side by side, or of classes that exclude each other."""
+    places: TaughtPlaces | None = None
+    """Of each square; None where maps are not taught."""
 
 
 def train(
@@ -80,7 +83,8 @@ def train(
         DataError: If no finding has both a positive and a negative in the training part, there are fewer images than a
             batch has, or the start weights are not there.
         ModelError: If the loss is not finite, start weights do not fit, or there is no layer `cam_layer`.
-        RecipeError: If there is nothing to resume, or pictures are to be mirrored that have sides.
+        RecipeError: If there is nothing to resume, pictures are to be mirrored that have sides, or maps are to be
+            taught by boxes and no training image has one.
     """
     require_start(recipe.start)
     if recipe.cam_layer is not None:
@@ -100,6 +104,8 @@ def train(
         raise DataError("no finding has both a positive and a negative in the training part")
     if len(part.images) < recipe.batch:
         raise DataError(f"{len(part.images)} training images are fewer than a batch of {recipe.batch}; take fewer")
+    if recipe.pointing and part.boxes.empty:
+        raise RecipeError(f"pointing: {recipe.pointing}, but no training image has a box; leave it out")
     classifier = build_classifier(recipe.architecture, len(part.label_space), shades=recipe.shades)
     if recipe.start is not None:
         load_start(classifier, read_tensors(recipe.start))
@@ -108,7 +114,8 @@ def train(
     squares = run.folder / SQUARES
     try:
         if epochs:  # of a finished run there is nothing left to show
-            taught = Taught(prepare(part, recipe, squares), targets, weights, loss_of(part.label_space))
+            places = TaughtPlaces.of(part, recipe.side_px, classifier) if recipe.pointing else None
+            taught = Taught(prepare(part, recipe, squares), targets, weights, loss_of(part.label_space), places)
         for epoch in epochs:
             _one_epoch(classifier, epoch, taught, recipe, kept_in(run.folder, tell))
             save_epoch(classifier, run.folder, epoch.number, kept=recipe.averaged_epochs)
@@ -216,13 +223,18 @@ def _one_epoch(
     batches = [order[start : start + recipe.batch] for start in range(0, len(order) - recipe.batch + 1, recipe.batch)]
     total = 0.0
     for number, chosen in enumerate(batches, start=1):
-        squares = np.stack([draw_change(rng, recipe).apply(taught.squares[index]) for index in chosen])
+        changes = [draw_change(rng, recipe) for _ in chosen]
+        squares = np.stack([change.apply(taught.squares[index]) for change, index in zip(changes, chosen, strict=True)])
         pixels = torch.from_numpy(network_input(squares)).to(recipe.device)  # (B, 3, S, S)
         pixels = pixels.contiguous(memory_format=torch.channels_last)  # on a CPU half as fast again
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            logits = classifier(pixels).float()  # (B, F)
+            features = classifier.features(pixels)  # (B, K, h, w)
+            logits = classifier.pooled(features).float()  # (B, F)
         targets, weights = (torch.from_numpy(of[chosen]).to(recipe.device) for of in (taught.targets, taught.weights))
         loss = taught.loss(logits, targets, weights, balance)
+        if taught.places is not None:
+            moves = [change.moves(recipe.side_px) for change in changes]
+            loss = loss + recipe.pointing * taught.places.loss(classifier.by_cell(features.float()), chosen, moves)
         if not math.isfinite(loss.item()):
             raise ModelError(f"the loss of epoch {epoch.number} is not finite; take a smaller learning rate")
         optimizer.zero_grad()

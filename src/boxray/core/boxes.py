@@ -84,6 +84,13 @@ def clip_boxes(boxes_xyxy: FloatArray, size_wh: tuple[int, int]) -> FloatArray:
     return boxes_xyxy.clip(0, np.array([width, height, width, height], dtype=np.float64))
 
 
+def move_boxes(boxes_xyxy: FloatArray, to_target: FloatArray) -> FloatArray:
+    """Boxes under an affine map, ``(2, 3)``: of a turned one the upright rectangle round it. Shape ``(N, 4)`` both."""
+    _require_xyxy(boxes_xyxy)
+    corners = boxes_xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2) @ to_target[:, :2].T + to_target[:, 2]
+    return np.hstack([corners.min(axis=1), corners.max(axis=1)])
+
+
 def xyxy_to_yolo(boxes_xyxy: FloatArray, size_wh: tuple[int, int]) -> FloatArray:
     """Pixels of an image to the fractions of a YOLO file: centre x, centre y, width, height. Shape ``(N, 4)``."""
     _require_xyxy(boxes_xyxy)

@@ -81,6 +81,10 @@ class Explainer(Classifier, Protocol):
     def methods(self) -> tuple[str, ...]:
         """The methods that it knows, ``grad_cam`` first."""
 
+    @property
+    def taught_by_boxes(self) -> bool:
+        """Whether its maps learned from readers' boxes too; else it knows the names of findings alone."""
+
     def explain(self, rad: Radiograph, methods: Sequence[str]) -> Explained:
         """Scores, and raw maps by each of the methods, in the radiograph's frame.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from boxray.core.arrays import FloatArray
+from boxray.core.arrays import FloatArray, IntArray
 from boxray.core.errors import DataError
 from boxray.core.findings import LabelSpace, Presence
 from boxray.core.plain import json_text
@@ -194,6 +195,15 @@ class Manifest:
         """Boxes by image id, each of shape ``(N, 4)``, in pixels of the picture; images without are not in it."""
         rows = self.boxes[self.boxes["finding"] == finding]
         return {image: part[CORNERS].to_numpy(dtype=np.float64) for image, part in rows.groupby("image_id")}
+
+    def boxes_by_image(self) -> Iterator[tuple[FloatArray, IntArray]]:
+        """Of every image in order: its boxes ``(n, 4)`` in pixels of the picture, their places in the label space."""
+        rows_of = dict(iter(self.boxes.groupby("image_id")))
+        none = self.boxes.iloc[:0]
+        for image_id in self.images["image_id"]:
+            rows = rows_of.get(image_id, none)
+            places = np.array([self.label_space.index(finding) for finding in rows["finding"]], dtype=int)
+            yield rows[CORNERS].to_numpy(dtype=np.float64), places
 
     @property
     def fingerprint(self) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from boxray.core.arrays import BoolArray, FloatArray, IntArray
 from boxray.core.errors import DataError
 from boxray.core.frames import Letterbox
-from boxray.data.manifest import CORNERS, Manifest
+from boxray.data.manifest import Manifest
 from boxray.detection.intensity import vary_look
 from boxray.detection.mosaic import MOST_FILMS, Film, Picture, alone, compose, four, random_map
 from boxray.detection.recipe import DetectionRecipe
@@ -56,15 +56,12 @@ class TrainingImages:
     @classmethod
     def of(cls, manifest: Manifest, recipe: DetectionRecipe) -> TrainingImages:
         """The images of a manifest, weighed as the recipe says."""
-        keys = manifest.label_space.keys
-        by_image = dict(iter(manifest.boxes.groupby("image_id")))
-        none = manifest.boxes.iloc[:0]
-        rows = [by_image.get(image_id, none) for image_id in manifest.images["image_id"]]
+        boxed = tuple(manifest.boxes_by_image())
         return cls(
             tuple((manifest.folder / picture).resolve() for picture in manifest.images["picture"]),
             manifest.images[["width", "height"]].to_numpy(dtype=int),
-            tuple(boxes[CORNERS].to_numpy(dtype=np.float64) for boxes in rows),
-            tuple(np.array([keys.index(finding) for finding in boxes["finding"]], dtype=int) for boxes in rows),
+            tuple(boxes for boxes, _ in boxed),
+            tuple(findings for _, findings in boxed),
             cell_weights(manifest, recipe).astype(np.float32),
             present_cells(manifest, recipe),
             tuple(showings(manifest, recipe)),

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from boxray.core.arrays import BoolArray, ByteArray, FloatArray, IntArray
-from boxray.core.boxes import clip_boxes
+from boxray.core.boxes import clip_boxes, move_boxes
 from boxray.core.frames import Size
 from boxray.detection.recipe import Augment
 from boxray.imaging.letterbox import PAD_SHADE
@@ -165,8 +165,7 @@ def _move_boxes(
 ) -> tuple[FloatArray, BoolArray]:
     """All boxes of a film in the picture, shape ``(N, 4)``, and which of them are kept."""
     on_canvas = np.clip(film.boxes_xyxy + np.tile(origin, 2), np.tile(rect[:2], 2), np.tile(rect[2:], 2))
-    corners = on_canvas[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2) @ to_picture[:, :2].T + to_picture[:, 2]
-    upright = clip_boxes(np.hstack([corners.min(axis=1), corners.max(axis=1)]), (side_px, side_px))
+    upright = clip_boxes(move_boxes(on_canvas, to_picture), (side_px, side_px))
     sides = upright[:, 2:] - upright[:, :2]
     whole = (film.boxes_xyxy[:, 2:] - film.boxes_xyxy[:, :2]).prod(axis=1) * _area_scale(to_picture)
     # A part that was cut off by the canvas has no area there, whatever rectangle a turn draws round it.

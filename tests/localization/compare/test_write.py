@@ -77,6 +77,23 @@ def test_the_sentence_stands_on_top_of_page_and_markdown(folder, comparison):
     assert DISCLAIMER in text
 
 
+def test_maps_that_were_taught_by_boxes_are_called_so_wherever_they_are_told_of(made, tmp_path):
+    for taught in (False, True):
+        maps = DrawnExplainer({"grad_cam": noise}, taught_by_boxes=taught)
+        write_comparison(tmp_path / str(taught), compare(KNOWS, maps, made, rounds=20), made, maps)
+        page, text, told = (
+            (tmp_path / str(taught) / name).read_text(encoding="utf-8")
+            for name in ("compare.html", "summary.md", "summary.json")
+        )
+
+        assert json.loads(told)["maps_taught_by_boxes"] is taught
+        for written in (page, text, told):
+            assert ("beats Grad-CAM taught by boxes:" in written) is taught
+        for written in (page, text):
+            assert ("Both were trained with readers" in written) is taught
+            assert ("the classifier with the names of findings alone" in written) is not taught
+
+
 def test_the_page_runs_no_script_and_asks_no_host(folder):
     page = (folder / "compare.html").read_text(encoding="utf-8")
 

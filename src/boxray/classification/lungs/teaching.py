@@ -14,8 +14,9 @@ from boxray.classification.lung_field import LEFT, RIGHT
 from boxray.classification.lungs.masks import drawn_lungs
 from boxray.classification.preprocess import equalized_square
 from boxray.core.arrays import ByteArray, FloatArray
+from boxray.core.boxes import move_boxes
 from boxray.core.errors import DataError
-from boxray.core.frames import Letterbox, ScaleShift
+from boxray.core.frames import Letterbox
 from boxray.data.manifest import CORNERS, Manifest
 from boxray.runs.recipe import Clahe
 
@@ -38,14 +39,11 @@ class LungExample:
         """The same under all of a change but its turn: no box says where the box of a turned lung ends."""
         upright = replace(change, degrees=0.0)
         side = self.square.shape[0]
-        back = side / 2 * (1 - upright.scale)
-        shift_x, shift_y = (back + shift * side for shift in upright.shift_xy)
-        to_changed = ScaleShift(upright.scale, upright.scale, shift_x, shift_y)
         masks = self.masks
         if masks is not None:
             plain = replace(upright, gain=1.0, detail=1.0, grain=0.0)
             masks = np.stack([plain.apply((mask * 255).astype(np.uint8)) for mask in masks]) / np.float32(255)
-        boxes = (to_changed.apply(self.boxes * side) / side).clip(0, 1)
+        boxes = (move_boxes(self.boxes * side, upright.moves(side)) / side).clip(0, 1)
         return LungExample(upright.apply(self.square), boxes, masks)
 
 

@@ -59,6 +59,8 @@ class Comparison:
     """Finding -> why it is not compared."""
     methods: tuple[str, ...]
     """The explainer's; the first is the one of the verdict."""
+    taught_by_boxes: bool
+    """Whether the maps, too, learned from readers' boxes."""
     detector: ModelIdentity
     explainer: ModelIdentity
     split: Split
@@ -77,6 +79,12 @@ class Comparison:
     @cached_property
     def _figures(self) -> Figures:
         return figures_of(self.summary)
+
+    @property
+    def maps(self) -> str:
+        """The method of the verdict, for people."""
+        title = method_title(self.methods[0])
+        return f"{title} taught by boxes" if self.taught_by_boxes else title
 
     @property
     def n_images(self) -> int:
@@ -170,6 +178,7 @@ def compare(
         averaged=tuple(finding for finding in findings if counts[finding] >= FEWEST_IMAGES),
         left_out=left_out,
         methods=asked,
+        taught_by_boxes=explainer.taught_by_boxes,
         detector=detector.identity,
         explainer=explainer.identity,
         split=split,
@@ -217,9 +226,8 @@ _SAID: Final = {
 
 
 def _said(comparison: Comparison, measure: str) -> str:
-    method = comparison.methods[0]
+    method, title = comparison.methods[0], comparison.maps
     name, does = _SAID[measure]
-    title = method_title(method)
     if not comparison.averaged:
         return f"In {name} nothing can be said: no finding has {FEWEST_IMAGES} boxed images in this split."
     ours, theirs = (comparison.figure(MEAN, who, measure) for who in (DETECTOR, method))
@@ -240,7 +248,7 @@ def _said_of_reports(comparison: Comparison) -> tuple[str, ...]:
     if not comparison.averaged or comparison.without_operating_point:
         return ()
     sides = []
-    for who, name in ((DETECTOR, "the detector"), (comparison.methods[0], method_title(comparison.methods[0]))):
+    for who, name in ((DETECTOR, "the detector"), (comparison.methods[0], comparison.maps)):
         reported, found, false = (
             comparison.figure(MEAN, who, measure).value
             for measure in ("reported", "found_at_0.3", "false_per_image_at_0.3")

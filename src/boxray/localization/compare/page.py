@@ -22,7 +22,7 @@ from boxray.localization.compare.summary import (
     LOCALIZED,
     POINTING,
 )
-from boxray.localization.compare.words import CORRELATIONS, HEADLINES, HOW_TO_READ, READER_NOTE, cautions, title_of
+from boxray.localization.compare.words import CORRELATIONS, HEADLINES, READER_NOTE, cautions, how_to_read, title_of
 from boxray.page.frame import difference, figure, table, table_row, whole_page
 from boxray.page.plots import Axis, curves_plot, difference_plot, share_axis
 
@@ -47,7 +47,7 @@ def compare_page(comparison: Comparison, gallery: Mapping[str, Sequence[Shown]])
         "".join(f'<p class="caution">{escape(line)}</p>' for line in cautions(comparison)),
         f"<section>{_glance(comparison)}{_overview_plots(comparison)}</section>",
         f"<section>{_disagreements(comparison)}</section>",
-        f"<section>{_how()}</section>",
+        f"<section>{_how(comparison)}</section>",
         *(_finding(comparison, finding, gallery.get(finding, ())) for finding in comparison.findings),
         f"<section>{_correlations(comparison)}{_second_reader(comparison)}{_shares(comparison)}</section>",
     ]
@@ -70,6 +70,7 @@ def _facts(comparison: Comparison) -> str:
         "Detector": detector,
         "Classifier": classifier,
         "Maps": escape(", ".join(map(method_title, comparison.methods))),
+        "Maps learned from": "names and boxes" if comparison.taught_by_boxes else "names alone",
     }
     return '<dl class="facts">' + "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items()) + "</dl>"
 
@@ -155,8 +156,8 @@ def _disagreements(comparison: Comparison) -> str:
     return "<h2>Where they disagree, who was right</h2>" + table("Images", head, rows)
 
 
-def _how() -> str:
-    items = "".join(f"<li><b>{escape(title)}.</b> {escape(text)}</li>" for title, text in HOW_TO_READ)
+def _how(comparison: Comparison) -> str:
+    items = "".join(f"<li><b>{escape(title)}.</b> {escape(text)}</li>" for title, text in how_to_read(comparison))
     return f"<h2>How to read this</h2><ul>{items}</ul>"
 
 

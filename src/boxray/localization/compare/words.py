@@ -32,7 +32,7 @@ CORRELATIONS: Final = {
     "pointing_with_number": "Pointing with number",
 }
 
-HOW_TO_READ: Final = (
+_HOW_TO_READ: Final = (
     (
         "Images",
         (
@@ -91,21 +91,28 @@ HOW_TO_READ: Final = (
             "of such patients would give, not what another hospital or another training would."
         ),
     ),
-    (
-        "What each was taught",
-        (
-            "The detector was trained with readers' boxes, the classifier with the names of findings alone: "
-            "this is what a box teaches beyond a name, not which network is better. A map explains a score; it "
-            "was never asked for an outline."
-        ),
-    ),
 )
-"""Title and text of each."""
+
+_TAUGHT_BY_NAMES: Final = (
+    "The detector was trained with readers' boxes, the classifier with the names of findings alone: this is what a "
+    "box teaches beyond a name, not which network is better. A map explains a score; it was never asked for an outline."
+)
+_TAUGHT_BY_BOXES: Final = (
+    "Both were trained with readers' boxes: the detector to draw them, the maps to point into them. So this is what is "
+    "left between a box and a map that knows the same; what a map is that learned from the names of findings alone, "
+    "as Grad-CAM is commonly made, another classifier has to say."
+)
 
 READER_NOTE: Final = (
     "Second reader against the first, with the same measures: a ceiling of a kind. Of boxes without scores the largest "
     "is the best one. Films with two readers are few, so they are taken from all splits: they are not the images above."
 )
+
+
+def how_to_read(comparison: Comparison) -> list[tuple[str, str]]:
+    """Title and text of each thing that has to be known."""
+    taught = _TAUGHT_BY_BOXES if comparison.taught_by_boxes else _TAUGHT_BY_NAMES
+    return [*_HOW_TO_READ, ("What each was taught", taught)]
 
 
 def title_of(method: str) -> str:

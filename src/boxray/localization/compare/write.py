@@ -28,7 +28,7 @@ from boxray.localization.compare.gallery import case_picture, cases_of
 from boxray.localization.compare.page import Shown, compare_page
 from boxray.localization.compare.second_reader import SECOND_READER
 from boxray.localization.compare.summary import LOCALIZATION, POINTING
-from boxray.localization.compare.words import HEADLINES, HOW_TO_READ, READER_NOTE, cautions, title_of
+from boxray.localization.compare.words import HEADLINES, READER_NOTE, cautions, how_to_read, title_of
 
 SCHEMA: Final = "boxray.compare/1"
 FILES: Final = ("rows.csv", "summary.csv", "summary.json", "summary.md", "compare.html")
@@ -139,6 +139,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         "verdict": list(comparison.verdict),
         "cautions": cautions(comparison),
         "models": {"detector": _model(comparison.detector), "classifier": _model(comparison.explainer)},
+        "maps_taught_by_boxes": comparison.taught_by_boxes,
         "data": {
             "fingerprint": comparison.fingerprint,
             "split": comparison.split.value,
@@ -185,7 +186,7 @@ def to_markdown(comparison: Comparison) -> str:
     lines += _glance(comparison, method)
     for finding in (*comparison.findings, *([MEAN] if comparison.averaged else [])):
         lines += _finding(comparison, finding)
-    lines += ["## How to read this", "", *(f"- **{title}.** {text}" for title, text in HOW_TO_READ), ""]
+    lines += ["## How to read this", "", *(f"- **{title}.** {text}" for title, text in how_to_read(comparison)), ""]
     return "\n".join(lines)
 
 

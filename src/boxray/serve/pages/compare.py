@@ -131,12 +131,18 @@ class Told:
             return self._words("compare.mean", n=len(self._said["mean_over"]))
         return self._space[finding].display if finding in self._space else finding
 
+    @property
+    def _taught_by(self) -> str:
+        # An older comparison does not say: then no map was taught by boxes.
+        return "boxes" if self._said.get("maps_taught_by_boxes") else "names"
+
     def whole(self) -> str:
         """What is told of all findings together."""
         words = self._words
         verdict = "".join(f'<p class="verdict">{escape(line)}</p>' for line in self._verdict())
         cautions = "".join(f'<p class="caution">{escape(line)}</p>' for line in self._cautions())
-        how = f'<p class="quiet">{escape(words["compare.how"])}</p>'
+        taught = words[f"compare.taught.{self._taught_by}"]
+        how = f'<p class="quiet">{escape(words["compare.how"])} {escape(taught)}</p>'
         return f"<h2>{escape(words['compare.title'])}</h2>{verdict}{self._facts()}{cautions}{self._glance()}{how}"
 
     def part(self, finding: str) -> str:
@@ -201,6 +207,7 @@ class Told:
             "compare.split": escape(str(data["split"])),
             **{f"model.{role}": escape(f"{it['name']} {it['version']}") for role, it in models.items()},
             "compare.maps": escape(", ".join(map(method_title, self._methods))),
+            "model.maps": escape(words[f"model.maps.{self._taught_by}"]),
             "compare.resamples": f"{self._said['bootstrap_rounds']:,}",
         }
         return facts((escape(words[key]), value) for key, value in pairs.items())
