@@ -288,15 +288,20 @@ def test_what_is_no_chest_is_refused_unless_the_scope_check_is_off(
     assert NOT_CHECKED in row["notes"]  # type: ignore[operator]
 
 
-def test_a_detector_that_nobody_released_is_refused_with_the_names_of_those_there(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("option", "job", "one_of_them"),
+    [("--detector", "detection", "yolov8"), ("--classifier", "classification", "mobilenetv2-chest8")],
+)
+def test_weights_that_nobody_released_are_refused_with_the_names_of_those_there(
+    option: str, job: str, one_of_them: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert read(write_chest(tmp_path / "a.png"), "--detector", "yolov9") == 1
-    assert "there are no weights 'yolov9' in detection/weights, there are: yolov8" in capsys.readouterr().err
+    assert read(write_chest(tmp_path / "a.png"), option, "mine") == 1
+    assert f"there are no weights 'mine' in {job}/weights, there are: {one_of_them}" in capsys.readouterr().err
 
 
-def test_a_detector_is_not_named_where_none_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert read(write_chest(tmp_path / "a.png"), "--detector", "yolov8n", "--only", "classifier") == 2
+@pytest.mark.parametrize(("named", "asked"), [("detector", "classifier"), ("classifier", "detector")])
+def test_no_weights_are_named_of_a_model_that_is_not_asked(named: str, asked: str, tmp_path: Path) -> None:
+    assert read(write_chest(tmp_path / "a.png"), f"--{named}", "mine", "--only", asked) == 2
 
 
 def test_objects_are_written_of_dicom_files_that_gave_boxes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,7 +37,7 @@ def test_each_door_opens_on_this_machine_alone(door, opened):
 
     ((name, models, where),) = opened
     assert name.endswith("launch_rest" if door == ("rest",) else "app.launch")
-    assert models == ("openvino", None)
+    assert models == ("openvino", None, None)
     assert (where["address"], where["token"], where["root_path"]) == ("127.0.0.1", None, "")
 
 
@@ -55,7 +55,7 @@ def test_with_a_token_another_address_is_served_under_its_names(opened, tmp_path
     assert leave("serve", "app", *options) == 0
 
     ((_, models, where),) = opened
-    assert models == ("openvino", None)
+    assert models == ("openvino", None, None)
     assert (where["token"], where["hosts"], where["root_path"]) == (TOKEN, ["films.example"], "/boxray")
 
 
@@ -129,7 +129,7 @@ def test_a_user_without_a_password_or_the_other_way_round_is_refused(options, mo
 
 def test_the_script_takes_the_options_of_the_app_and_opens_the_same_door(opened, monkeypatch):
     script = Path(__file__).parents[2] / "app_gradio.py"
-    monkeypatch.setattr("sys.argv", [str(script), "--port", "7999", "--detector", "yolov8n"])
+    monkeypatch.setattr("sys.argv", [str(script), "--port", "7999", "--detector", "yolov8n", "--classifier", "mine"])
 
     with pytest.raises(SystemExit) as left:
         runpy.run_path(str(script), run_name="__main__")
@@ -137,7 +137,7 @@ def test_the_script_takes_the_options_of_the_app_and_opens_the_same_door(opened,
     assert not left.value.code
     ((name, models, where),) = opened
     assert name == "boxray.serve.app.launch"
-    assert (models, where["port"]) == (("openvino", "yolov8n"), 7999)
+    assert (models, where["port"]) == (("openvino", "yolov8n", "mine"), 7999)
 
 
 def test_the_script_refuses_an_option_that_the_app_does_not_know(opened, monkeypatch, capsys):

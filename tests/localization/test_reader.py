@@ -10,7 +10,7 @@ from boxray.core.protocols import Classified, FixedClassifier, FixedDetector
 from boxray.core.radiograph import Radiograph
 from boxray.core.reading import Case, Detection, ModelIdentity
 from boxray.localization.reader import Reader, released_reader
-from boxray.weights import released_card
+from boxray.weights import released_card, released_cards
 from making import chest, label_space, write_chest
 
 SPACE = label_space("fluid", "heart", "air")
@@ -159,6 +159,14 @@ def test_many_files_are_read_in_order_and_a_bad_one_stops_nothing(tmp_path: Path
     assert found[0].detections == found[-1].detections == (FOUND,)
 
 
+@pytest.mark.parametrize("card", released_cards("classification"), ids=lambda card: card.stem)
+def test_the_classifier_is_the_one_that_was_named(card: Path) -> None:
+    for wanted in (card.stem, str(card)):
+        classifier = released_reader(only="classifier", classifier=wanted).classifier
+        assert classifier is not None
+        assert classifier.identity.name == card.stem
+
+
 def test_the_detector_is_the_one_that_was_named() -> None:
     card = released_card("detection")
 
@@ -168,6 +176,8 @@ def test_the_detector_is_the_one_that_was_named() -> None:
         assert detector.identity.name == card.stem
 
 
-def test_weights_of_another_job_are_no_detector() -> None:
+def test_weights_of_another_job_are_refused() -> None:
     with pytest.raises(ModelError, match="is of classification, a detector is wanted"):
         released_reader(only="detector", detector=str(released_card("classification")))
+    with pytest.raises(ModelError, match="is of detection, a classifier is wanted"):
+        released_reader(only="classifier", classifier=str(released_card("detection")))

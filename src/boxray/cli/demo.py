@@ -15,7 +15,7 @@ from rich.table import Table
 
 from boxray.cli.exits import Exit
 from boxray.cli.folders import DEMO, make_folder, older_run, replaced
-from boxray.cli.read import DetectorChoice, to_read
+from boxray.cli.read import ClassifierChoice, DetectorChoice, to_read
 from boxray.cli.show import best_boxes, over_threshold, progress_bar, steps, written
 from boxray.core.bench import bench_folder
 from boxray.core.errors import InputError, Outcome
@@ -36,13 +36,14 @@ def demo(
         ),
     ] = Path("runs/demo"),
     detector: DetectorChoice = None,
+    classifier: ClassifierChoice = None,
 ) -> int:
     """Read radiographs into runs/demo: a page, overlay pictures, readings.jsonl; and print the findings."""
     paths = to_read(files) if files else examples()
     make_folder("--out", out)
     older = older_run(out, paths, DEMO)
     started = perf_counter()
-    reader = released_reader(detector=detector)
+    reader = released_reader(detector=detector, classifier=classifier)
     items = []
     with progress_bar("reading", len(paths)) as progress:
         for path in paths:

@@ -41,6 +41,12 @@ DetectorChoice = Annotated[
         "--detector", help="Name of a released detector, or path of a card; default: the one whose card says so."
     ),
 ]
+ClassifierChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--classifier", help="Name of a released classifier, or path of a card; default: the one whose card says so."
+    ),
+]
 
 MANY = 4
 """From so many files on, each core works on one of its own."""
@@ -61,6 +67,7 @@ def read(
     ] = None,
     engine: Annotated[EngineName, typer.Option(help="What runs the networks.")] = "openvino",
     detector: DetectorChoice = None,
+    classifier: ClassifierChoice = None,
     sr: Annotated[
         Path | None, typer.Option(help="Write DICOM SR and GSPS of each DICOM file here (extra \\[pacs]).")
     ] = None,
@@ -69,8 +76,9 @@ def read(
     ] = True,
 ) -> int:
     """Read radiographs with the released weights. Exit code 3: some were refused or failed; 2: there was no file."""
-    if detector is not None and only == "classifier":
-        raise typer.BadParameter("--detector names weights that --only classifier does not ask; leave one of them out")
+    for named, job, other in ((detector, "detector", "classifier"), (classifier, "classifier", "detector")):
+        if named is not None and only == other:
+            raise typer.BadParameter(f"--{job} names weights that --only {other} does not ask; leave one of them out")
     paths = to_read(files)
     if sr is not None:
         require_writer()
@@ -83,7 +91,9 @@ def read(
         make_folder("--sr", sr)
         if out is None or not sr.samefile(out):  # there they are an older run's, which is replaced
             require_no_objects(sr, begins)
-    reader = released_reader(engine, only, many=len(paths) >= MANY, detector=detector, scope_check=scope_check)
+    reader = released_reader(
+        engine, only, many=len(paths) >= MANY, detector=detector, classifier=classifier, scope_check=scope_check
+    )
     not_read = 0
     with (
         progress_bar("reading", len(paths)) as progress,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from boxray.cli.exits import Exit
-from boxray.cli.read import DetectorChoice
+from boxray.cli.read import ClassifierChoice, DetectorChoice
 from boxray.cli.show import PEOPLE
 from boxray.core.reading import DISCLAIMER
 from boxray.engines import EngineName
@@ -42,6 +42,7 @@ def both_doors(
     source: Source = None,
     engine: Engine = "openvino",
     detector: DetectorChoice = None,
+    classifier: ClassifierChoice = None,
     compare: Compare = None,
 ) -> None:
     """Open the app in a browser at the address that is printed, and REST beside it (same as: python app_gradio.py)."""
@@ -49,7 +50,7 @@ def both_doors(
     from boxray.serve.app import launch
 
     where = _where(address, port, host, root_path, token_file, source)
-    launch(_service(engine, detector), examples(), comparisons=compare, **where)
+    launch(_service(engine, detector, classifier), examples(), comparisons=compare, **where)
 
 
 @app.command("rest")
@@ -62,12 +63,13 @@ def rest_alone(
     source: Source = None,
     engine: Engine = "openvino",
     detector: DetectorChoice = None,
+    classifier: ClassifierChoice = None,
 ) -> None:
     """Open REST alone, without the app: GET /v1/openapi.json says what there is."""
     from boxray.serve.rest.launch import launch_rest
 
     where = _where(address, port, host, root_path, token_file, source)
-    launch_rest(_service(engine, detector), **where)
+    launch_rest(_service(engine, detector, classifier), **where)
 
 
 @app.command("pacs")
@@ -84,6 +86,7 @@ def archive_door(
     once: Annotated[bool, typer.Option("--once", help="Look once, say what became of it, end.")] = False,
     engine: Engine = "openvino",
     detector: DetectorChoice = None,
+    classifier: ClassifierChoice = None,
 ) -> None:
     r"""Read each new radiograph of an archive once; its report goes into its study (extra \[pacs])."""
     from boxray.serve.dicom import require_writer
@@ -93,7 +96,7 @@ def archive_door(
 
     require_writer()
     archive = Archive(url, read_login(user, password_file))
-    service = _service(engine, detector)
+    service = _service(engine, detector, classifier)
     watch = Watch(archive, service, Ledger(ledger, service.models), days, modality or MODALITIES)
     if once:
         done = watch.one_round()
@@ -128,7 +131,7 @@ def _where(
     }
 
 
-def _service(engine: EngineName, detector: str | None) -> Any:
+def _service(engine: EngineName, detector: str | None, classifier: str | None) -> Any:
     from boxray.serve.server import released_or_refused
 
-    return released_or_refused(engine, detector)
+    return released_or_refused(engine, detector, classifier)

@@ -212,6 +212,7 @@ def released_reader(
     *,
     many: bool = False,
     detector: str | None = None,
+    classifier: str | None = None,
     scope_check: bool = True,
 ) -> Reader:
     """A reader of the weights that the project releases.
@@ -221,12 +222,17 @@ def released_reader(
         only: The one model that is wanted.
         many: For `Reader.read_many` or several threads: see `boxray.engines.open_session`.
         detector: Name of the released detector, or path of a card; None means the default one.
+        classifier: The same of the classifier.
         scope_check: Refuse what is no whole, upright frontal chest radiograph; without it, readings carry a note.
 
     Raises:
-        ModelError: If weights are missing, or are not what their card says, or those named are no detector.
+        ModelError: If weights are missing, or are not what their card says, or those named are of another job.
     """
     boxes = None if only == "classifier" else YoloDetector.load(released_card("detection", detector), engine, many=many)
-    classifier = None if only == "detector" else CamClassifier.load(released_card("classification"), engine, many=many)
-    lanes = max(model.session.lanes for model in (boxes, classifier) if model)
-    return Reader(boxes, classifier, lanes, released_gate() if scope_check else None)
+    maps = (
+        None
+        if only == "detector"
+        else CamClassifier.load(released_card("classification", classifier), engine, many=many)
+    )
+    lanes = max(model.session.lanes for model in (boxes, maps) if model)
+    return Reader(boxes, maps, lanes, released_gate() if scope_check else None)

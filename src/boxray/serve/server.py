@@ -110,7 +110,9 @@ def require_safe(address: str, token: str | None) -> None:
     )
 
 
-def released_or_refused(engine: EngineName = "openvino", detector: str | None = None) -> Service:
+def released_or_refused(
+    engine: EngineName = "openvino", detector: str | None = None, classifier: str | None = None
+) -> Service:
     """The service of the released weights.
 
     Raises:
@@ -118,7 +120,7 @@ def released_or_refused(engine: EngineName = "openvino", detector: str | None = 
             are not what their card says, or detector and classifier speak of different findings.
     """
     try:
-        return released_service(engine, detector=detector)
+        return released_service(engine, detector=detector, classifier=classifier)
     except ModelError as error:
         raise refused(error.reason) from None
 

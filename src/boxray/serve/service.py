@@ -292,10 +292,14 @@ class Service:
         _LOG.error("fault id=%s type=%s at=%s", self.opaque_id(data), type(error).__name__, place_of(error))
 
 
-def released_service(engine: EngineName = "openvino", *, detector: str | None = None) -> Service:
+def released_service(
+    engine: EngineName = "openvino", *, detector: str | None = None, classifier: str | None = None
+) -> Service:
     """A service of the weights that the project releases; the arguments are those of `released_reader`."""
-    alone = released_reader(engine, detector=detector)
-    return Service(alone, rush=released_reader(engine, many=True, detector=detector))
+    alone, rush = (
+        released_reader(engine, many=many, detector=detector, classifier=classifier) for many in (False, True)
+    )
+    return Service(alone, rush=rush)
 
 
 def _decoder(lanes: int) -> Callable[[bytes], Radiograph]:
