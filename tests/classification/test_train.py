@@ -112,6 +112,19 @@ def test_a_trained_run_becomes_weights_that_answer_without_torch_code(tiny: Mani
     assert [(each.images_with, each.images_without) for each in counts] == [(8, 8), (8, 8)]
     points = json.loads(card.read_text())["operating_points"]
     assert "8 positives and 8 negatives" in points["fluid"]["chosen"]
+    assert json.loads(card.read_text())["default"] is False
+
+
+@pytest.mark.parametrize("pointing", [0.0, 0.3])
+def test_released_weights_say_whether_their_maps_were_taught_by_boxes_and_whether_they_are_the_default(
+    pointing: float, tiny: Manifest, tmp_path: Path
+) -> None:
+    run = train(tiny_recipe(tiny.folder, epochs=0, pointing=pointing), "tiny", runs=tmp_path / "runs")
+
+    card = release(run.folder, "tiny", "0", tmp_path / "weights", default=True)
+
+    assert json.loads(card.read_text())["default"] is True
+    assert CamClassifier.load(card).taught_by_boxes is bool(pointing)
 
 
 def test_the_head_learns_alone_first_and_frozen_blocks_never(tiny: Manifest, tmp_path: Path) -> None:

@@ -23,11 +23,18 @@ from boxray.tensors import read_tensors, write_graph, write_tensors
 from boxray.weights import save_card
 
 
-def release(run: Path, name: str, version: str, out: Path) -> Path:
+def release(run: Path, name: str, version: str, out: Path, *, default: bool = False) -> Path:
     """Write `<name>.onnx`, `<name>.safetensors` (float16) and `<name>.json` into `out`.
 
     Calibration (Platt) and operating points (Youden) are made on the validation part of the run's data. Maps are those
     of the last features, whatever `cam_layer` the run had.
+
+    Args:
+        run: The run's folder.
+        name: Of the three files.
+        version: Stands on the card.
+        out: Folder, made if need be.
+        default: Whether the card says that these are the weights to read with.
 
     Returns:
         The card's path.
@@ -37,7 +44,7 @@ def release(run: Path, name: str, version: str, out: Path) -> Path:
     """
     recipe, trained = read_run(run)
     recipe = recipe.model_copy(update={"cam_layer": None})
-    card = card_of(recipe, trained, name, version)
+    card = card_of(recipe, trained, name, version).model_copy(update={"default": default})
     out.mkdir(parents=True, exist_ok=True)
     write_tensors(read_tensors(run / WEIGHTS), out / f"{name}.safetensors", half=True)
     network = build_classifier(recipe.architecture, len(card.space), shades=recipe.shades)

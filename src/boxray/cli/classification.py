@@ -17,6 +17,7 @@ from boxray.cli.classification_evaluate import AsJson, card, compare, evaluate, 
 from boxray.cli.robustness import robustness
 from boxray.cli.show import progress_bar, steps, training_bar
 from boxray.cli.training import (
+    AsDefault,
     DataFolder,
     Overrides,
     RecipeName,
@@ -148,13 +149,14 @@ def release(
     name: WeightsName,
     version: WeightsVersion,
     out: WeightsFolder = Path("classification/weights"),
+    default: AsDefault = False,
 ) -> None:
     """Write a run's weights as ONNX, safetensors and card, calibrated on its validation part."""
     try:
         from boxray.classification.release import release as release_run
     except ImportError as error:
         raise MissingExtra("releasing a classifier", "train") from error
-    print(release_run(run, name, version, out))
+    print(release_run(run, name, version, out, default=default))
 
 
 @app.command("fit-gate")

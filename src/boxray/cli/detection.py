@@ -18,6 +18,7 @@ from boxray.cli.folders import make_folder
 from boxray.cli.robustness import robustness
 from boxray.cli.show import PEOPLE, progress_bar, steps, training_bar
 from boxray.cli.training import (
+    AsDefault,
     DataFolder,
     Overrides,
     RecipeName,
@@ -158,9 +159,7 @@ def release(
     side: Annotated[
         int | None, typer.Option(help=f"{SIDE_HELP} Default: the last stage's.", callback=whole_grid)
     ] = None,
-    default: Annotated[
-        bool, typer.Option("--default", help="Say on the card that these are the weights to read with.")
-    ] = False,
+    default: AsDefault = False,
 ) -> None:
     """Write a run's weights as ONNX, safetensors and card; calibration and thresholds from its validation part."""
     from boxray.detection.release import release as release_run
