@@ -71,10 +71,10 @@ def test_the_models_are_those_that_are_asked_for(monkeypatch):
 
     monkeypatch.setattr("boxray.serve.service.released_reader", reader)
 
-    serve._service("onnxruntime", "yolov8n")
+    serve._service("onnxruntime", "yolov8n", "mine")
 
-    alone, rush = {"detector": "yolov8n"}, {"many": True, "detector": "yolov8n"}
-    assert asked == [("onnxruntime", alone), ("onnxruntime", rush)]
+    named = {"detector": "yolov8n", "classifier": "mine"}
+    assert asked == [("onnxruntime", named | {"many": many}) for many in (False, True)]
 
 
 @pytest.mark.parametrize("door", ["app", "rest"])
