@@ -5,6 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")  # no test asserts a time: on a machine with other work a quick one is slow
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are as many as the cores: more threads would stand in their way
     os.environ.setdefault("OMP_NUM_THREADS", "1")

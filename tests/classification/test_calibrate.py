@@ -16,7 +16,7 @@ def scores(seed: int, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=n) + there, there
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 1000), st.integers(2, 5))
 def test_no_threshold_separates_better_than_youdens(seed: int, levels: int) -> None:
     values, there = scores(seed, 30)

@@ -47,7 +47,7 @@ def test_a_map_worked_out_by_hand(method: str, expected: list[list[float]]) -> N
 
 
 @EACH_METHOD
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 1000))
 def test_one_gradient_a_channel_is_the_same_as_that_gradient_at_every_place(method: str, seed: int) -> None:
     features, head = drawn(seed)
@@ -60,7 +60,7 @@ def test_one_gradient_a_channel_is_the_same_as_that_gradient_at_every_place(meth
 
 
 @EACH_METHOD
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 1000))
 def test_a_map_is_never_negative_and_has_a_value_for_each_finding_and_place(method: str, seed: int) -> None:
     features, head = drawn(seed)
@@ -85,7 +85,7 @@ def test_a_gradient_of_zero_weighs_nothing_in_grad_cam_plus_plus_without_epsilon
     assert (maps == 0).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.sampled_from([(3, 4, 5), (20, 3, 3)]))
 def test_eigen_cam_is_the_projection_that_numpy_finds_by_decomposing_it_all(
     seed: int, shape: tuple[int, int, int]
@@ -144,7 +144,7 @@ def test_where_patches_overlap_the_mean_of_their_falls_stands() -> None:
     assert found[0].tolist() == [8.0, 4.0, 0.0, 0.0]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(20, 200), st.integers(20, 200), st.integers(1, 70), st.integers(1, 70), st.sampled_from([32, 64, 75])
 )

@@ -32,7 +32,7 @@ def test_a_batch_in_which_nothing_is_known_costs_nothing() -> None:
     assert masked_loss(torch.ones(2, 3), zeros, zeros, torch.ones(3)) == 0
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_the_target_of_an_unknown_cell_does_not_matter(seed: int) -> None:
     rng = torch.Generator().manual_seed(seed)

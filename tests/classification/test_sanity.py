@@ -115,7 +115,7 @@ def test_a_part_that_is_not_there_is_answered_by_those_that_are(
         map_change_when_randomized(network, pixels[:1], part="tail")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=30))
 def test_rank_correlation_is_scipys(pairs: list[tuple[int, int]]) -> None:
     one, other = np.array(pairs).T

@@ -12,7 +12,7 @@ from boxray.core.ahead import in_order
 
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 4), st.integers(1, 9))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_it_gives_what_map_gives(items, threads, ahead):
     assert list(in_order(str, items, threads=threads, ahead=ahead)) == list(map(str, items))
 

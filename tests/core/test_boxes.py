@@ -48,7 +48,7 @@ def painted(box_xyxy, side_px=SIDE_PX):
 
 
 @given(whole_pixel_boxes(), whole_pixel_boxes())
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_overlap_of_whole_pixel_boxes_is_what_counting_pixels_gives(one, other):
     computed = box_iou(one[None], other[None])[0, 0]
 
@@ -58,13 +58,13 @@ def test_overlap_of_whole_pixel_boxes_is_what_counting_pixels_gives(one, other):
 
 
 @given(whole_pixel_boxes())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_area_of_a_whole_pixel_box_is_its_number_of_pixels(box):
     assert box_area(box[None]) == [painted(box).sum()]
 
 
 @given(any_boxes, any_boxes)
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_overlap_is_symmetric_and_between_0_and_1(boxes, others):
     overlaps = box_iou(boxes, others)
 
@@ -74,7 +74,7 @@ def test_overlap_is_symmetric_and_between_0_and_1(boxes, others):
 
 
 @given(any_boxes)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_box_overlaps_itself_wholly_and_one_without_area_overlaps_nothing(boxes):
     overlaps = box_iou(boxes, boxes)
 
@@ -117,7 +117,7 @@ def test_boxes_become_rows_and_none_becomes_no_row():
 
 
 @given(whole_pixel_boxes(), st.integers(1, SIDE_PX), st.integers(1, SIDE_PX))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_clipped_box_covers_the_pixels_that_lie_on_the_image(box, width, height):
     clipped = clip_boxes(box[None].astype(float), (width, height))
 
@@ -129,7 +129,7 @@ def test_a_box_that_starts_left_of_the_image_starts_at_its_edge():
 
 
 @given(any_boxes, st.integers(1, 5000), st.integers(1, 5000))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_fractions_of_a_yolo_file_lead_back_to_the_same_pixels(boxes, width, height):
     there_and_back = yolo_to_xyxy(xyxy_to_yolo(boxes, (width, height)), (width, height))
 
@@ -153,7 +153,7 @@ scored_boxes = st.integers(0, 2**32 - 1).map(some_scored_boxes)
 
 
 @given(scored_boxes, st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_kept_boxes_do_not_overlap_and_each_dropped_one_overlaps_a_kept_one_of_at_least_its_score(case, iou_limit):
     boxes, scores = case
 
@@ -167,7 +167,7 @@ def test_kept_boxes_do_not_overlap_and_each_dropped_one_overlaps_a_kept_one_of_a
 
 
 @given(scored_boxes)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_kept_boxes_come_by_falling_score_and_equal_ones_in_the_order_given(case):
     boxes, scores = case
 
@@ -177,7 +177,7 @@ def test_kept_boxes_come_by_falling_score_and_equal_ones_in_the_order_given(case
 
 
 @given(scored_boxes)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_suppressing_what_was_suppressed_changes_nothing(case):
     boxes, scores = case
 
@@ -187,7 +187,7 @@ def test_suppressing_what_was_suppressed_changes_nothing(case):
 
 
 @given(scored_boxes, st.integers(0, 5))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_most_that_are_kept_are_the_first_of_all(case, most):
     boxes, scores = case
 

@@ -85,7 +85,7 @@ scales = st.builds(Scale, st.floats(0.05, 4), st.floats(-8, 4))
 
 
 @given(scales, st.lists(st.floats(0, 1, width=32), min_size=1, max_size=30))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_probabilities_lie_between_nought_and_one_and_never_change_places(scale: Scale, raw: list[float]) -> None:
     probabilities = scale.of_scores(np.sort(raw))
 
@@ -94,7 +94,7 @@ def test_probabilities_lie_between_nought_and_one_and_never_change_places(scale:
 
 
 @given(scales, st.floats(0.001, 0.999))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_way_back_leads_to_the_score(scale: Scale, score: float) -> None:
     (probability,) = scale.of_scores(np.array([score]))
 
@@ -116,7 +116,7 @@ def test_the_scale_as_made_changes_no_digit() -> None:
     assert Scale().score_of(0.1) == 0.1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.floats(0.2, 5))
 def test_no_temperature_near_it_makes_the_classes_likelier(seed: int, overconfident: float) -> None:
     rng = np.random.default_rng(seed)

@@ -46,7 +46,7 @@ spaces = st.builds(
 
 
 @given(spaces)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_label_space_comes_back_from_json_and_from_yaml(space):
     mapping = space.to_mapping()
 

@@ -18,7 +18,7 @@ sides = st.sampled_from([32, 224, 320, 511, 640])
 
 
 @given(maps, boxes)
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_a_map_and_its_inverse_lead_back(mapping, boxes_xyxy):
     there_and_back = mapping.invert().apply(mapping.apply(boxes_xyxy))
 
@@ -27,7 +27,7 @@ def test_a_map_and_its_inverse_lead_back(mapping, boxes_xyxy):
 
 
 @given(sizes, sizes)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_whole_frame_is_stretched_onto_the_whole_other_frame(source_wh, target_wh):
     mapped = ScaleShift.between(source_wh, target_wh).apply(np.array([[0.0, 0.0, *source_wh]]))
 
@@ -68,7 +68,7 @@ def test_a_square_without_area_is_refused():
 
 
 @given(sizes, sides)
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_the_edges_of_the_image_land_on_whole_pixels_inside_the_square(size_wh, side_px):
     letterbox = Letterbox.fit(size_wh, side_px)
 
@@ -82,7 +82,7 @@ def test_the_edges_of_the_image_land_on_whole_pixels_inside_the_square(size_wh, 
 
 
 @given(sizes, sides)
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_the_way_back_from_the_square_brings_the_corners_of_the_image_home(size_wh, side_px):
     letterbox = Letterbox.fit(size_wh, side_px)
     right, bottom = letterbox.left + letterbox.inner_wh[0], letterbox.top + letterbox.inner_wh[1]
@@ -93,7 +93,7 @@ def test_the_way_back_from_the_square_brings_the_corners_of_the_image_home(size_
 
 
 @given(sizes, sides)
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_the_longer_side_fills_the_square_and_the_shorter_one_keeps_the_aspect_to_half_a_pixel(size_wh, side_px):
     inner_wh = Letterbox.fit(size_wh, side_px).inner_wh
 
@@ -103,7 +103,7 @@ def test_the_longer_side_fills_the_square_and_the_shorter_one_keeps_the_aspect_t
 
 
 @given(sizes, sides)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_image_lies_in_the_middle_and_an_odd_pixel_goes_right_or_below(size_wh, side_px):
     letterbox = Letterbox.fit(size_wh, side_px)
 
@@ -114,7 +114,7 @@ def test_the_image_lies_in_the_middle_and_an_odd_pixel_goes_right_or_below(size_
 
 
 @given(maps, maps, boxes)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_two_maps_as_one_are_one_after_the_other(first, onward, boxes_xyxy):
     one_after_the_other = onward.apply(first.apply(boxes_xyxy))
 

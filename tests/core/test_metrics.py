@@ -72,7 +72,7 @@ def coco_evaluation(cases, iou_limits=(0.5,)):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_average_precision_is_what_pycocotools_computes(seed):
     cases = films(seed)
     assume(any(len(scores) for _, scores, _ in cases))
@@ -85,7 +85,7 @@ def test_average_precision_is_what_pycocotools_computes(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_average_precision_at_every_overlap_is_what_pycocotools_computes(seed):
     cases = films(seed)
     assume(any(len(scores) for _, scores, _ in cases))
@@ -99,7 +99,7 @@ def test_average_precision_at_every_overlap_is_what_pycocotools_computes(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_mean_over_the_overlaps_is_what_coco_calls_ap(seed):
     cases = films(seed)
     assume(any(len(scores) for _, scores, _ in cases))
@@ -114,7 +114,7 @@ def test_the_mean_over_the_overlaps_is_what_coco_calls_ap(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_matching_once_for_many_overlaps_is_matching_each_overlap_for_itself(seed):
     cases = films(seed)
     limits = (0.1, 0.4, 0.5, 0.75)
@@ -129,7 +129,7 @@ def test_matching_once_for_many_overlaps_is_matching_each_overlap_for_itself(see
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_some_of_the_images_rank_as_if_the_others_had_never_been_there(seed):
     cases = films(seed)
     kept = np.random.default_rng(seed).random(len(cases)) < 0.5
@@ -156,7 +156,7 @@ EQUALLY_NEAR = (
 
 @given(seeds.map(lambda seed: a_film(np.random.default_rng(seed))))
 @example(EQUALLY_NEAR)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_hits_of_one_image_are_those_of_pycocotools(case):
     _, scores, truth = case
     assume(len(scores) and len(truth))
@@ -193,7 +193,7 @@ def test_average_precision_is_undefined_without_boxes_and_0_without_detections()
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_an_image_of_weight_k_counts_as_k_copies_of_it(seed):
     """Scores of one image differ: where a hit and a miss have the same, their order decides, and copies mix it."""
     cases = films(seed, equal_scores=False)
@@ -217,7 +217,7 @@ def classified(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_auroc_is_what_scikit_learn_computes(seed):
     scores, there, _ = classified(seed)
 
@@ -225,7 +225,7 @@ def test_auroc_is_what_scikit_learn_computes(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_weighted_auroc_is_what_scikit_learn_computes(seed):
     scores, there, weights = classified(seed)
 
@@ -243,7 +243,7 @@ def weighted_mean(values):
 
 
 @given(seeds, st.integers(1, 40))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_interval_of_a_mean_lies_round_it(seed, n_images):
     values = np.random.default_rng(seed).normal(3, 10, n_images)
     patients = [str(place // 2) for place in range(len(values))]
@@ -275,7 +275,7 @@ def test_the_same_seed_gives_the_same_interval_and_another_one_does_not():
 
 
 @given(st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=20), st.integers(0, 99))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_patients_are_resampled_with_all_their_images(patients, seed):
     drawn = []
 
@@ -290,7 +290,7 @@ def test_patients_are_resampled_with_all_their_images(patients, seed):
 
 
 @given(st.permutations(list(range(12))))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_order_of_images_does_not_change_the_interval(order):
     values, patients = np.arange(12.0) ** 2, [f"p{place // 3}" for place in range(12)]
 
@@ -404,7 +404,7 @@ EQUAL_SCORES = Matches(
 
 @given(seeds.map(lambda seed: matches_of(films(seed))))
 @example(EQUAL_SCORES)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_best_threshold_reaches_the_best_f1_of_all_thresholds(matches):
     n_boxes = matches.n_boxes.sum()
     assume(len(matches.scores) and n_boxes)

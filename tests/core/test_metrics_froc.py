@@ -83,7 +83,7 @@ def test_without_boxes_there_is_no_sensitivity_and_without_detections_none_is_re
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_froc_is_what_trying_every_threshold_gives(seed):
     cases = films(seed)
     ranked = rank(cases, (0.5,))
@@ -105,7 +105,7 @@ def test_froc_is_what_trying_every_threshold_gives(seed):
 
 
 @given(seeds, st.floats(0, 1))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_an_image_of_weight_k_counts_as_k_copies_of_it_in_every_measure(seed, threshold):
     cases = films(seed, equal_scores=False)
     times = np.random.default_rng(seed).integers(0, 4, len(cases))

@@ -42,7 +42,7 @@ def classified(seed, most=40):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_both_areas_are_those_of_scikit_learn_whatever_the_weights(seed):
     scores, there, weights, _ = classified(seed)
 
@@ -54,7 +54,7 @@ def test_both_areas_are_those_of_scikit_learn_whatever_the_weights(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_within_strata_only_pairs_of_one_stratum_are_counted(seed):
     scores, there, weights, strata = classified(seed)
 
@@ -70,7 +70,7 @@ def test_within_strata_only_pairs_of_one_stratum_are_counted(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_within_strata_the_figure_is_the_strata_weighted_by_pairs_or_by_positives(seed):
     scores, there, weights, strata = classified(seed)
 
@@ -114,7 +114,7 @@ def test_a_resample_without_one_of_the_kinds_measures_nothing(make, weights):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_an_image_of_weight_k_counts_as_k_copies_of_it_in_every_figure(seed):
     scores, there, weights, strata = classified(seed)
     copies = np.repeat(np.arange(len(scores)), weights.astype(int))
@@ -137,7 +137,7 @@ def test_an_image_of_weight_k_counts_as_k_copies_of_it_in_every_figure(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_curves_are_those_of_scikit_learn(seed):
     scores, there, _, _ = classified(seed)
     assume(there.any() and not there.all())
@@ -155,7 +155,7 @@ def test_the_curves_are_those_of_scikit_learn(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_points_on_the_curves_lie_on_them(seed):
     scores, there, _, _ = classified(seed)
     assume(there.any() and not there.all())
@@ -195,7 +195,7 @@ def test_a_curve_that_is_drawn_keeps_its_ends():
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_counts_and_their_shares_are_those_of_scikit_learn(seed):
     scores, there, weights, _ = classified(seed)
     said = scores >= 0.6
@@ -214,7 +214,7 @@ def test_counts_and_their_shares_are_those_of_scikit_learn(seed):
 
 
 @given(st.integers(2, 6), seeds)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_classes_and_their_means_are_those_of_scikit_learn(n_classes, seed):
     rng = np.random.default_rng(seed)
     n = rng.integers(1, 40)
@@ -262,7 +262,7 @@ def test_a_mean_over_classes_leaves_out_what_is_nothing_and_is_nothing_over_noth
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_brier_score_is_that_of_scikit_learn(seed):
     rng = np.random.default_rng(seed)
     scores, there, weights = rng.random(20), rng.random(20) < 0.5, rng.integers(0, 3, 20).astype(float)
@@ -275,7 +275,7 @@ def test_the_brier_score_is_that_of_scikit_learn(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_calibration_error_is_the_sum_over_bins_written_out(seed):
     """As torchmetrics and Guo et al. (2017) define it; torchmetrics takes 15 bins unless told otherwise."""
     rng = np.random.default_rng(seed)
@@ -298,7 +298,7 @@ def test_the_calibration_error_is_the_sum_over_bins_written_out(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_scores_are_judged_as_torchmetrics_judges_them(seed):
     rng = np.random.default_rng(seed)
     scores, there = rng.random(60).astype(np.float32), rng.random(60) < 0.4

@@ -22,7 +22,7 @@ def figures_of(ranked, weights=None, lowest=0.0, bins=10):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_error_and_shares_are_those_of_scikit_learns_bins(seed):
     rng = np.random.default_rng(seed)
     scores = rng.random(rng.integers(2, 200)) ** 3  # most are faint
@@ -42,7 +42,7 @@ def test_error_and_shares_are_those_of_scikit_learns_bins(seed):
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_an_image_of_weight_k_counts_as_k_copies_of_it(seed):
     rng = np.random.default_rng(seed)
     scores, image = rng.random(30), rng.integers(0, 5, 30)

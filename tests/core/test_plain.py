@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from boxray.core.plain import json_text
@@ -23,7 +23,6 @@ def without_nan(content):
 
 
 @given(plain)
-@settings(deadline=None)
 def test_what_is_written_comes_back_with_null_for_what_was_not_measured(content):
     assert json.loads(json_text(content), parse_constant=pytest.fail) == without_nan(content)
 

@@ -190,7 +190,7 @@ def test_boxed_not_boxed_and_not_assessed_are_three_things():
 
 
 @given(st.sets(st.sampled_from(SPACE.keys)), st.sets(st.sampled_from(SPACE.keys)))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_every_finding_is_in_exactly_the_state_that_the_detector_gave_it(boxed, silent):
     reading = a_result(
         detections=tuple(Detection(key, 0.5, Box(0, 0, 1, 1)) for key in sorted(boxed)),

@@ -40,7 +40,7 @@ def picture_with_boxes(draw):
 
 
 @given(picture_with_boxes())
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_boxes_come_back_through_the_importer_to_a_billionth_of_a_pixel(tmp_path, case):
     (width, height), boxes = case
     image = image_row(7, "train", dict.fromkeys(SIX, ("unknown", "none"))) | {"width": width, "height": height}

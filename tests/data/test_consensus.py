@@ -140,7 +140,7 @@ def test_three_readers_of_two_places_give_two_boxes():
 
 
 @given(drawn, limits, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_the_order_of_rows_does_not_matter(rows, iou, random):
     shuffled = random.sample(rows, len(rows))
 
@@ -152,7 +152,7 @@ def test_the_order_of_rows_does_not_matter(rows, iou, random):
 
 
 @given(drawn, limits)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_every_box_is_in_one_cluster_and_every_cluster_has_each_reader_once(rows, iou):
     one = fused(rows, iou=iou)
 
@@ -165,7 +165,7 @@ def test_every_box_is_in_one_cluster_and_every_cluster_has_each_reader_once(rows
 
 
 @given(drawn, limits)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_fused_box_is_the_mean_of_its_members_and_lies_within_their_hull(rows, iou):
     one = fused(rows, iou=iou)
 
@@ -178,7 +178,7 @@ def test_a_fused_box_is_the_mean_of_its_members_and_lies_within_their_hull(rows,
 
 
 @given(st.lists(small_boxes, max_size=8), limits)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_single_reader_gets_his_boxes_back_bit_for_bit(boxes, iou):
     one = fused([(box, "R1") for box in boxes], n_readers=1, iou=iou)
 
@@ -188,7 +188,7 @@ def test_a_single_reader_gets_his_boxes_back_bit_for_bit(boxes, iou):
 
 
 @given(small_boxes)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_all_readers_drew_alike_comes_back_bit_for_bit(box):
     """Seven of them: the first number by which the mean of equal numbers may be another one."""
     one = fused([(box, who) for who in "abcdefg"], n_readers=7)
@@ -271,7 +271,7 @@ def test_columns_of_categories_give_what_columns_of_text_give():
     limits,
     st.randoms(use_true_random=False),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_table_is_what_fusing_its_images_and_findings_one_by_one_gives(rows, iou, random):
     table = fuse_table(a_table(random.sample(rows, len(rows))), {"a": 3, "b": 4}, iou)
 

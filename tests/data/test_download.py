@@ -298,7 +298,7 @@ def test_a_line_that_is_cut_three_times_is_tried_again_where_it_ended(server, tm
     assert waits == [1, 2, 4]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(0, len(CONTENT)), max_size=5), ranges=st.booleans(), tagged=st.booleans())
 def test_wherever_it_is_cut_the_file_is_the_published_one(tmp_path_factory, cuts, ranges, tagged):
     folder = tmp_path_factory.mktemp("cut")

@@ -150,7 +150,7 @@ def clustered_hashes(draw: st.DrawFn) -> np.ndarray:
 
 
 @given(clustered_hashes(), st.integers(0, 16))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_pairs_are_those_that_comparing_each_with_each_gives(hashes, at_most_bits):
     assert candidate_pairs(hashes, at_most_bits).tolist() == compared_each_with_each(hashes, at_most_bits)
 
@@ -164,7 +164,7 @@ def test_so_it_is_at_the_largest_distance_and_in_crowded_buckets():
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_many_equal_hashes_give_the_same_groups_by_fewer_pairs(seed):
     rng = np.random.default_rng(seed)
     some = rng.integers(0, 2**64, 3, dtype=np.uint64)
@@ -250,7 +250,7 @@ def test_a_film_that_was_changed_a_little_is_found_again_among_others(change):
     st.floats(0.7, 1.4),
     st.floats(-20, 20),
 )
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_all_changes_together_leave_a_film_in_its_group(seed, quality, factor, share, gamma, offset):
     film = a_film(seed)
 
@@ -260,7 +260,7 @@ def test_all_changes_together_leave_a_film_in_its_group(seed, quality, factor, s
 
 
 @given(st.integers(0, 10_000), st.integers(1, 10_000))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_two_films_are_two_groups(seed, more):
     assert groups_of([a_film(seed), a_film(seed + more)]) == [0, 1]
 
@@ -284,7 +284,7 @@ def test_copies_of_copies_are_one_group_named_by_its_first():
 
 
 @given(st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_the_order_of_pictures_does_not_matter(random):
     prints = two_of_each_film()
     order = list(range(8))
@@ -352,7 +352,7 @@ def test_an_inverted_film_is_no_copy():
 
 
 @given(st.floats(0.3, 1), st.floats(0, 60))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_brightness_and_contrast_hardly_move_the_hash(gain, offset):
     film = a_film(7)
 

@@ -141,7 +141,7 @@ def test_each_finding_names_the_source_that_decided_it_and_not_that_of_the_kept_
 @given(
     st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=12),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_image_and_every_box_is_kept_or_booked(drawn):
     rows = [(f"s{who % 2}:{index}", f"p{who}", width) for index, (width, _, who) in enumerate(drawn)]
     boxes = [(image, "edema", 1.0, f"{image[:2]}/published") for image, _, _ in rows]

@@ -43,7 +43,7 @@ one_label = st.sets(st.sampled_from(LABELS), max_size=1).map(sorted)  # one labe
 
 
 @given(cards, some_findings, one_label)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_boxed_comes_only_from_a_box_and_present_only_from_an_exact_entry(card, boxed, labels):
     cells = presence_of(card, SPACE, boxed, labels)
 
@@ -54,7 +54,7 @@ def test_boxed_comes_only_from_a_box_and_present_only_from_an_exact_entry(card, 
 
 
 @given(cards, some_findings, one_label)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_absent_always_has_a_rule_of_the_card_and_unknown_none(card, boxed, labels):
     grounds = {
         Rule.EXHAUSTIVE: card.exhaustive,

@@ -19,7 +19,7 @@ def dealt(names, key="k"):
 
 
 @given(patients, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_order_of_patients_does_not_matter(names, random):
     shuffled = sorted(names)
     random.shuffle(shuffled)
@@ -28,7 +28,7 @@ def test_the_order_of_patients_does_not_matter(names, random):
 
 
 @given(patients, patients)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_adding_patients_moves_nobody(names, added):
     before, after = dealt(names), dealt(names | added)
 
@@ -44,7 +44,7 @@ def test_shares_are_about_those_asked_for():
 
 
 @given(st.text(min_size=1), st.floats(0, 0.5), st.floats(0, 0.5))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_larger_test_part_keeps_everybody_whom_the_smaller_one_had(name, share, more):
     key = patient_key("k", "made", name)
 
@@ -73,7 +73,7 @@ def test_a_patient_key_says_nothing_of_the_patient_and_differs_between_sources()
 
 
 @given(st.dictionaries(st.text(min_size=1), st.sampled_from(["train", "val", "test"]), max_size=10))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_patients_of_one_split_each_pass_however_many_images_they_have(split_by_patient):
     require_disjoint(pd.DataFrame(list(split_by_patient.items()) * 2, columns=["patient", "split"]))
 
@@ -122,7 +122,7 @@ def test_without_anything_special_everybody_goes_where_the_hash_says():
 
 
 @given(st.lists(st.tuples(st.sampled_from(PATIENTS), st.sampled_from(PATIENTS)), max_size=20))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_patients_who_share_a_film_share_a_part_and_nobody_else_is_moved(linked):
     dealt = deal(PATIENTS, 0.1, 0.2, linked=linked).split_of
 

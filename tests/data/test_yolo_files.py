@@ -51,7 +51,7 @@ def picture_with_boxes(draw):
 
 
 @given(picture_with_boxes())
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_label_files_read_back_are_the_same_boxes_to_a_millionth_of_a_pixel(tmp_path, case):
     size_wh, boxes = case
 

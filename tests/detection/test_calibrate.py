@@ -39,7 +39,7 @@ def matches_of(scores, hits, n_boxes) -> Matches:
 
 
 @given(seeds, scales)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_ranking_and_average_precision_are_the_same_before_and_after(seed, scale) -> None:
     cases = films(seed)
     assume(sum(len(truth) for *_, truth in cases))
@@ -54,7 +54,7 @@ def test_ranking_and_average_precision_are_the_same_before_and_after(seed, scale
 
 
 @given(seeds, scales)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_same_boxes_are_reported_at_the_calibrated_operating_point(seed, scale) -> None:
     """Scores to three digits, so that the threshold stands on one of them, which is reported too."""
     rng = np.random.default_rng(seed)

@@ -96,7 +96,7 @@ def lvis_ap50(manifest: Manifest, detections: list[tuple[Detection, ...]]) -> di
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_average_precision_where_much_is_unknown_is_that_of_lvis(seed: int) -> None:
     manifest, detections = some_set(np.random.default_rng(seed))
     assume(set(manifest.boxes["finding"]) == set(TWO.keys))

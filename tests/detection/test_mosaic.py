@@ -34,7 +34,7 @@ def film_at(picture_xy: np.ndarray, rects: np.ndarray, to_canvas: np.ndarray) ->
 PIXEL_CENTRES = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).reshape(-1, 2) + 0.5
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 10_000),
     sizes=st.lists(st.tuples(st.integers(9, SIDE), st.integers(9, SIDE)), min_size=4, max_size=4),

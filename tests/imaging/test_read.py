@@ -233,7 +233,7 @@ def test_the_unchanged_file_is_read(with_changes):
     assert outcome(with_changes({})) == "RESULT"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(changes=CHANGES)
 @example(changes={"RescaleSlope": (b"DS", b"1e308 ", None)})
 @example(changes={"WindowWidth": (b"DS", b"1e-320", None), "VOILUTFunction": (b"CS", b"LINEAR_EXACT", None)})
@@ -244,7 +244,7 @@ def test_a_header_that_says_anything_gives_a_radiograph_or_a_documented_refusal(
     assert outcome(with_changes(changes)) in {"RESULT", *CODES}
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_flipped_bytes_anywhere_give_a_radiograph_or_a_documented_refusal(files, data):
     # Compressed streams are left to the child: a codec may die of them, and may do so only there.
@@ -272,7 +272,7 @@ def test_flipped_bytes_in_compressed_pixels_never_hurt_the_program(files):
     assert outcomes <= {"Radiograph", *CODES}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=400))
 def test_random_bytes_after_a_valid_start_are_refused(tail):
     for start in (bytes(128) + b"DICM", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"):

@@ -61,7 +61,7 @@ def test_two_boxes_count_as_their_union() -> None:
     assert one == twice
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.floats(0.1, 100))
 def test_agreement_does_not_change_with_the_strength_of_the_map(seed: int, factor: float) -> None:
     values: FloatArray = np.random.default_rng(seed).random((10, 12))

@@ -92,7 +92,7 @@ def test_presence_is_counted_where_both_say_something():
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_matches_and_mean_overlap_are_those_of_a_plain_loop(seed):
     rng = np.random.default_rng(seed)
     images = names(4)

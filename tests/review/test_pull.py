@@ -266,7 +266,7 @@ acts = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(acts)
 def test_whatever_the_order_of_edits_and_pulls_a_reviewer_holds_what_he_left_on_the_screen(tmp_path_factory, made):
     """Against a screen that is edited in place: a list of boxes, or a word. After some edits it is pulled."""

@@ -27,7 +27,7 @@ def test_a_picture_without_contrast_is_all_zeros():
     assert not describe(np.full((300, 300), 0.4, np.float32)).any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(gain=st.floats(0.05, 1), share=st.floats(0, 1))
 def test_brightness_and_contrast_hardly_matter(gain, share):
     rad = film()

@@ -160,7 +160,7 @@ def test_a_reader_without_a_gate_reads_anything_and_says_so(gate, chests):
 
 
 @pytest.mark.parametrize("kind", ["a chest", *DRAWN])
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(gain=st.floats(0.3, 1), share=st.floats(0, 1), size=st.floats(0.4, 1.5))
 def test_shade_and_size_do_not_flip_what_is_far_from_the_threshold(kind, gain, share, size):
     rng = np.random.default_rng(0)
