@@ -109,6 +109,17 @@ def test_only_where_a_map_points_is_taught_not_how_sure_it_is() -> None:
     assert gradient[1].abs().max() == gradient[0, 1].abs().max() == 0  # no box, nothing taught
 
 
+def test_a_map_that_lies_wholly_elsewhere_is_still_pulled_into_the_box() -> None:
+    by_cell = torch.tensor([[[[0.0, 60.0], [0.0, 0.0]]]], requires_grad=True)
+    inside = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])
+
+    loss = pointing_loss(by_cell, inside)
+    loss.backward()
+
+    assert loss.item() == pytest.approx(60)
+    assert by_cell.grad.flatten().tolist() == pytest.approx([-1, 1, 0, 0])
+
+
 def test_without_any_box_there_is_no_loss_and_nothing_breaks() -> None:
     by_cell = torch.zeros(2, 2, 4, 4, requires_grad=True)
 

@@ -22,8 +22,6 @@ from boxray.core.boxes import move_boxes
 from boxray.core.frames import Cells, Letterbox
 from boxray.data.manifest import Manifest
 
-TINY = 1e-6
-
 
 @dataclass(frozen=True, slots=True)
 class SquareBoxes:
@@ -108,8 +106,9 @@ def pointing_loss(cell_logits: torch.Tensor, inside: torch.Tensor) -> torch.Tens
     Returns:
         Mean over the films of a finding that has boxes, then over such findings; 0 where there is no box.
     """
-    shares = torch.softmax(cell_logits.flatten(2), dim=2)
-    losses = -torch.log((shares * inside.flatten(2)).sum(dim=2).clamp(min=TINY))  # (B, F)
-    boxed = (inside.flatten(2).amax(dim=2) > 0).float()
-    per_finding = (losses * boxed).sum(dim=0) / boxed.sum(dim=0).clamp(min=1)
-    return per_finding.sum() / (boxed.amax(dim=0)).sum().clamp(min=1)
+    boxed = inside.flatten(2).amax(dim=2) > 0  # (B, F)
+    logs = torch.log_softmax(cell_logits.flatten(2), dim=2)[boxed] + inside.flatten(2)[boxed].log()  # (boxed, h w)
+    losses = cell_logits.new_zeros(boxed.shape)
+    losses[boxed] = -torch.logsumexp(logs, dim=1)  # in logarithms, so that a map wholly elsewhere has a gradient too
+    per_finding = losses.sum(dim=0) / boxed.sum(dim=0).clamp(min=1)
+    return per_finding.sum() / boxed.any(dim=0).sum().clamp(min=1)
