@@ -138,7 +138,7 @@ class ModelCard(_Strict):
 
     @property
     def maps_taught_by_boxes(self) -> bool:
-        """Of a classifier: whether its maps learned to point into readers' boxes, or know names of findings alone."""
+        """Of a classifier: whether its maps learned to point into readers' boxes, or know labels alone."""
         return bool(self.trained_on.recipe.get("pointing"))
 
     @model_validator(mode="after")

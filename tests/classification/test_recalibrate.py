@@ -40,6 +40,14 @@ def test_an_older_card_becomes_what_a_release_would_write_today(tiny: Manifest, 
     assert json.loads(card.read_text()) == json.loads(released)
 
 
+def test_a_card_whose_thresholds_may_have_moved_can_be_given_a_version(tiny: Manifest, card: Path) -> None:
+    released = json.loads(card.read_text())
+
+    recalibrate(card, tiny, version="0.0.2")
+
+    assert json.loads(card.read_text()) == {**released, "version": "0.0.2"}
+
+
 def test_without_a_validation_part_the_card_stays_as_it_is(tiny: Manifest, card: Path) -> None:
     before = card.read_text()
 

@@ -95,7 +95,7 @@ def test_weights_are_calibrated_and_their_page_is_written_from_the_command_line(
     weights = tiny_weights(tmp_path / "weights")
     data, graph = ["--data", str(tmp_path / "set")], str(weights.with_suffix(".onnx"))
     commands = [
-        ["calibrate", graph, *data],
+        ["calibrate", graph, *data, "--version", "1"],
         ["evaluate", graph, *data, "--report", str(tmp_path / "report"), "--no-source-check"],
         ["card", graph, "--results", str(tmp_path / "report" / "results.json")],
     ]
@@ -107,4 +107,4 @@ def test_weights_are_calibrated_and_their_page_is_written_from_the_command_line(
 
     assert capsys.readouterr().out.split()[-1].endswith("tiny.md")
     assert json.loads(weights.read_text())["calibrated_on"]["images"] == 6
-    assert weights.with_suffix(".md").read_text().startswith("# tiny 0\n")
+    assert weights.with_suffix(".md").read_text().startswith("# tiny 1\n")

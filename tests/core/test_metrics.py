@@ -21,6 +21,7 @@ from boxray.core.metrics import (
     best_f1_threshold,
     bootstrap,
     bootstrap_all,
+    expected_f1_threshold,
     match_image,
     paired_difference,
     precision_curve,
@@ -425,3 +426,24 @@ def test_there_is_no_best_threshold_without_boxes_or_detections():
 
     assert np.isnan(best_f1_threshold(no_box))
     assert np.isnan(best_f1_threshold(no_detection))
+    assert np.isnan(expected_f1_threshold(np.array([0.5]), 0))
+    assert np.isnan(expected_f1_threshold(nothing, 2))
+
+
+@given(seeds, st.integers(0, 40))
+def test_the_expected_best_threshold_lies_at_half_of_the_best_f1(seed: int, missed: int) -> None:
+    """What is likelier than half of the best F1 is reported, and nothing else (Lipton et al., 2014)."""
+    rng = np.random.default_rng(seed)
+    probabilities = rng.choice(np.linspace(0.01, 0.99, 30), 50)
+    n_boxes = int(probabilities.sum()) + missed
+
+    threshold = expected_f1_threshold(probabilities, n_boxes)
+
+    reported = probabilities >= threshold
+    best = 2 * probabilities[reported].sum() / (reported.sum() + n_boxes)
+    assert probabilities[reported].min() >= best / 2 - 1e-12
+    assert (probabilities[~reported] <= best / 2 + 1e-12).all()
+
+
+def test_probabilities_of_nought_and_one_have_the_threshold_of_what_hits() -> None:
+    assert expected_f1_threshold(np.array([0.0, 1.0, 0.0, 1.0]), 3) == 1.0

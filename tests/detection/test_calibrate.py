@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from boxed import films, seeds
 from boxray.core.arrays import FloatArray
 from boxray.core.boxes import Box
-from boxray.core.calibration import Scale, sigmoid
+from boxray.core.calibration import FEW, Scale, sigmoid
 from boxray.core.findings import Presence
-from boxray.core.metrics import Matches, best_f1_threshold, precision_measure, rank
+from boxray.core.metrics import Matches, best_f1_threshold, expected_f1_threshold, precision_measure, rank
 from boxray.core.reading import Detection
 from boxray.data.manifest import Manifest
 from boxray.data.presence import Rule
@@ -59,7 +59,7 @@ def test_the_same_boxes_are_reported_at_the_calibrated_operating_point(seed, sca
     """Scores to three digits, so that the threshold stands on one of them, which is reported too."""
     rng = np.random.default_rng(seed)
     scores = rng.permutation(np.arange(1, 999))[:50] / 1000
-    matches = matches_of(scores, rng.random(50) < scores, n_boxes=60)
+    matches = matches_of(scores, rng.random(50) < scores, n_boxes=FEW + 10)
     assume(matches.hits.any())
 
     plain, scaled = operating_point(matches, Scale()), operating_point(matches, scale)
@@ -70,13 +70,40 @@ def test_the_same_boxes_are_reported_at_the_calibrated_operating_point(seed, sca
 
 
 def test_a_weak_finding_may_have_an_operating_point_below_the_floor_of_the_networks_own_score() -> None:
-    matches = matches_of([0.2, 0.1, 0.02], [False, True, False], n_boxes=6)
+    matches = matches_of([0.2, 0.1, 0.02], [False, True, False], n_boxes=FEW)
 
     point = operating_point(matches, Scale(1.0, -4.0))
 
     assert point.threshold == pytest.approx(sigmoid(np.log(0.1 / 0.9) - 4), rel=1e-5)
     assert point.threshold < 0.05
     assert "the network itself scores 0.1" in point.chosen
+
+
+def few_and_many(copies: int) -> Matches:
+    """Twelve boxes as often as asked, a sample whose own best cut is its one bold hit and those near it."""
+    scores, hits = [0.9, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1], [True, False, False, True, True, False, False]
+    return matches_of(np.tile(scores, copies), np.tile(hits, copies), n_boxes=12 * copies)
+
+
+def test_of_few_boxes_the_threshold_is_read_off_the_fitted_scale_and_the_card_says_so() -> None:
+    matches = few_and_many(1)
+    scale, _ = calibrate(matches)
+
+    point = operating_point(matches, scale)
+
+    assert point.threshold == pytest.approx(expected_f1_threshold(scale.of_scores(matches.scores), 12), rel=1e-5)
+    assert point.threshold != pytest.approx(scale.of_scores(np.array(best_f1_threshold(matches))), rel=1e-3)
+    assert point.chosen.startswith("best F1 at IoU 0.5 to be expected by the calibration on 12 boxes of the validation")
+
+
+def test_of_many_boxes_it_is_the_best_of_the_sample() -> None:
+    matches = few_and_many(5)
+    scale, _ = calibrate(matches)
+
+    point = operating_point(matches, scale)
+
+    assert point.threshold == pytest.approx(scale.of_scores(np.array(best_f1_threshold(matches))), rel=1e-5)
+    assert point.chosen.startswith("best F1 at IoU 0.5 on 60 boxes of the validation part, where the network itself")
 
 
 def test_the_floor_holds_for_the_networks_own_score() -> None:
@@ -168,6 +195,7 @@ def test_assumed_absences_of_the_validation_part_have_a_say_in_the_operating_poi
     silent = (Detection("fluid", 0.4, false),) * 3
     said = [boxed[number] if there == Presence.BOXED.value else silent for number, there in enumerate(presence)]
     monkeypatch.setattr(calibrating, "detect_all", lambda *_: said)
+    monkeypatch.setattr(calibrating, "FEW", 0)  # the sample's own best: it stands on a score
 
     points = {}
     for name, manifest in (("known", built), ("assumed", assumed)):

@@ -76,10 +76,11 @@ def test_int8_of_the_same_weights_follows_and_of_others_does_not(tmp_path: Path,
     followed, left = int8_of(ours, read(ours).identity().sha256), int8_of(theirs, "0" * 64)
 
     for weights in (ours, theirs):
-        recalibrate(weights, built)
+        recalibrate(weights, built, version="2")
 
     assert read(followed).calibrated_on == read(ours).calibrated_on is not None
     assert read(followed).thresholds == read(ours).thresholds
+    assert read(followed).version == read(ours).version == "2"
     assert read(followed).name == "tiny-int8"
     assert read(left).calibrated_on is None
 

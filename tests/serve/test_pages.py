@@ -75,13 +75,13 @@ def test_a_comparison_is_told_with_its_figures(language, tmp_path):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize(("said", "taught"), [({}, "names"), ({"maps_taught_by_boxes": True}, "boxes")])
+@pytest.mark.parametrize(("said", "taught"), [({}, "labels"), ({"maps_taught_by_boxes": True}, "boxes")])
 def test_a_comparison_tells_what_its_maps_learned_from(language, said, taught, tmp_path):
     words = words_in(language)
 
     whole = text_of(Told(write_folder(tmp_path, **said), words, SPACE).whole())
 
-    for one in ("names", "boxes"):
+    for one in ("labels", "boxes"):
         assert (words[f"compare.taught.{one}"] in whole) is (one == taught)
     assert words[f"model.maps.{taught}"] in whole
 
@@ -168,7 +168,7 @@ def test_the_model_page_says_what_is_not_assessed_in_each_language(language):
         assert point.chosen in said
 
 
-@pytest.mark.parametrize(("pointing", "taught"), [(0.0, "names"), (0.3, "boxes")])
+@pytest.mark.parametrize(("pointing", "taught"), [(0.0, "labels"), (0.3, "boxes")])
 def test_the_model_page_says_what_the_maps_learned_from(pointing, taught):
     words, models = words_in("en"), released()
     card, name = card_of("classifier", models["classifier"])

@@ -8,7 +8,7 @@ from boxray.classification.classify import CamClassifier
 from boxray.classification.targets import targets_and_weights
 from boxray.core.ahead import in_order
 from boxray.core.arrays import BoolArray, FloatArray
-from boxray.core.calibration import cut_down, fit_scale, fit_temperature
+from boxray.core.calibration import FEW, cut_down, fit_scale, fit_temperature, logit
 from boxray.data.manifest import Manifest
 from boxray.weights import NOT_CHOSEN, OperatingPoint
 
@@ -26,13 +26,7 @@ def calibrate(classifier: CamClassifier, manifest: Manifest) -> tuple[Calibratio
     slope (temperature). An absence that a card only assumes counts here: without it, tuberculosis would have no
     negative. Findings with too few examples keep the network's own score, and their card says so.
     """
-
-    def logits_of(picture: str) -> FloatArray:
-        return classifier.raw(manifest.radiograph(picture))[0]
-
-    threads = classifier.session.lanes + 1
-    n_findings = len(manifest.label_space)
-    logits = np.array(list(in_order(logits_of, manifest.images["picture"], threads=threads))).reshape(-1, n_findings)
+    logits = logits_of(classifier, manifest)
     targets, weights = targets_and_weights(manifest, 1.0)
     there, known = targets == 1, weights > 0
     fit = _one_slope if manifest.label_space.exclusive else _slopes_and_offsets
@@ -47,6 +41,17 @@ def calibrate(classifier: CamClassifier, manifest: Manifest) -> tuple[Calibratio
         counted = known[:, index]
         points[finding] = _point(scores[counted, index], there[counted, index])
     return calibration, points
+
+
+def logits_of(classifier: CamClassifier, manifest: Manifest) -> FloatArray:
+    """What the network says of each image before calibration, shape ``(N, K)``."""
+
+    def raw(picture: str) -> FloatArray:
+        return classifier.raw(manifest.radiograph(picture))[0]
+
+    threads = classifier.session.lanes + 1
+    said = list(in_order(raw, manifest.images["picture"], threads=threads))
+    return np.array(said).reshape(-1, len(manifest.label_space))
 
 
 def _slopes_and_offsets(
@@ -78,6 +83,9 @@ def _point(scores: FloatArray, there: BoolArray) -> OperatingPoint:
     seen = f"{int(there.sum())} positives and {int((~there).sum())} negatives of the validation part"
     if not _enough(there):
         return OperatingPoint(threshold=0.5, chosen=f"{NOT_CHOSEN}{seen} are too few")
+    if min(there.sum(), (~there).sum()) < FEW:
+        chosen = f"Youden's index of the curve fitted to {seen}"
+        return OperatingPoint(threshold=cut_down(fitted_youden_threshold(scores, there)), chosen=chosen)
     return OperatingPoint(threshold=cut_down(youden_threshold(scores, there)), chosen=f"Youden's index on {seen}")
 
 
@@ -99,3 +107,22 @@ def youden_threshold(scores: FloatArray, there: BoolArray) -> float:
     here = scores[order][cut]
     below = scores[order][cut + 1] if cut + 1 < len(order) else here
     return float((here + below) / 2)
+
+
+def fitted_youden_threshold(scores: FloatArray, there: BoolArray) -> float:
+    """The score from which on sensitivity plus specificity is largest, if a logistic curve says how scores lie.
+
+    They are largest where a score is as frequent among positives as among negatives, which is where the probability
+    of the finding is what it is on the mean of the images.
+
+    Args:
+        scores: Shape ``(N,)``, in [0, 1].
+        there: Shape ``(N,)``.
+
+    Returns:
+        In [0, 1]; NaN unless both classes are there.
+    """
+    if there.all() or not there.any():
+        return float("nan")
+    scale = fit_scale(logit(scores), there)
+    return scale.score_of(float(scale.of_scores(scores).mean()))

@@ -14,12 +14,13 @@ from boxray.engines import JUDGING
 from boxray.weights import write_card
 
 
-def recalibrate(weights: Path, manifest: Manifest) -> Path:
+def recalibrate(weights: Path, manifest: Manifest, *, version: str | None = None) -> Path:
     """Make what `release` measures anew and write it into the card; the weights stay as they are.
 
     Args:
         weights: The card or a file beside it.
         manifest: A built set; its validation part is read.
+        version: Of the weights with the new card; None: as it was.
 
     Returns:
         The card, which is written whole or not at all.
@@ -34,5 +35,10 @@ def recalibrate(weights: Path, manifest: Manifest) -> Path:
     _, network = trained_network(weights)
     calibration, points = calibrate(classifier, part)
     cells = cells_of(network.classifier, LAST_FEATURES)
-    made = {"calibration": calibration, "operating_points": points, "map_cells": cells}
+    made = {
+        "calibration": calibration,
+        "operating_points": points,
+        "map_cells": cells,
+        "version": version or classifier.card.version,
+    }
     return write_card(classifier.card.model_copy(update=made), weights.parent)

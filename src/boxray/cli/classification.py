@@ -19,6 +19,7 @@ from boxray.cli.show import progress_bar, steps, training_bar
 from boxray.cli.training import (
     AsDefault,
     DataFolder,
+    NewVersion,
     Overrides,
     RecipeName,
     Resume,
@@ -134,13 +135,14 @@ def _fetch_xrv(architecture: str, weights: str, out: Path, *, trust: bool) -> Pa
 def calibrate(
     weights: Annotated[Path, typer.Argument(help="Released .onnx, card beside it.")],
     data: DataFolder,
+    version: NewVersion = None,
 ) -> None:
     """Make calibration, operating points and the place of the maps anew, and rewrite the card."""
     try:
         from boxray.classification.recalibrate import recalibrate
     except ImportError as error:
         raise MissingExtra("calibrating a classifier", "train") from error
-    print(recalibrate(weights, Manifest.load(data)))
+    print(recalibrate(weights, Manifest.load(data), version=version))
 
 
 @app.command()

@@ -20,6 +20,7 @@ from boxray.cli.show import PEOPLE, progress_bar, steps, training_bar
 from boxray.cli.training import (
     AsDefault,
     DataFolder,
+    NewVersion,
     Overrides,
     RecipeName,
     Resume,
@@ -171,6 +172,7 @@ def release(
 def calibrate(
     weights: Annotated[Path, typer.Argument(help="Released .onnx, card beside it.")],
     data: DataFolder,
+    version: NewVersion = None,
 ) -> None:
     """Make calibration and operating points anew on the validation part, and rewrite the card."""
     from boxray.detection.recalibrate import recalibrate
@@ -178,7 +180,7 @@ def calibrate(
 
     manifest = Manifest.load(data)
     with progress_bar("detecting", len(manifest.part(Split.VAL).images)) as progress:
-        path = recalibrate(weights, manifest, steps(progress))
+        path = recalibrate(weights, manifest, steps(progress), version=version)
     card, _ = load_card(path, check=".onnx")
     assert card.calibrated_on is not None, "recalibrate wrote the card"
     table = Table("finding", "slope", "offset", "threshold", "how")

@@ -14,6 +14,9 @@ Threads = Annotated[int | None, typer.Option(help="Threads of a CPU; default: al
 RunFolder = Annotated[Path, typer.Argument(help="A finished run's folder.")]
 WeightsName = Annotated[str, typer.Option("--name", help="Of the weights.")]
 WeightsVersion = Annotated[str, typer.Option("--version", help="Of the weights.")]
+NewVersion = Annotated[
+    str | None, typer.Option("--version", help="Of the weights, whose thresholds may change; default: as it was.")
+]
 AsDefault = Annotated[bool, typer.Option("--default", help="Say on the card that these are the weights to read with.")]
 WeightsFolder = Annotated[Path, typer.Option("--out", help="Where they go.")]
 DataFolder = Annotated[Path, typer.Option(help="Folder of a built data set.")]

@@ -9,6 +9,10 @@ import numpy as np
 
 from boxray.core.arrays import BoolArray, FloatArray, IntArray
 
+FEW = 50
+"""With fewer examples a threshold is read off the fitted curve: the best cut of a small sample is a cut by chance, and
+the curve's two numbers are steadier. Why, and what it brings: docs/decisions/0020."""
+
 SMALLEST_SLOPE = 1e-3
 """A fit keeps its slope above 0, so that the order of scores never turns."""
 

@@ -83,7 +83,7 @@ class Explainer(Classifier, Protocol):
 
     @property
     def taught_by_boxes(self) -> bool:
-        """Whether its maps learned from readers' boxes too; else it knows the names of findings alone."""
+        """Whether its maps learned from readers' boxes too; else it knows labels alone."""
 
     def explain(self, rad: Radiograph, methods: Sequence[str]) -> Explained:
         """Scores, and raw maps by each of the methods, in the radiograph's frame.

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from boxray.core.calibration import Scale, cut_down, fit_scale, logit
-from boxray.core.metrics import Matches, best_f1_threshold
+from boxray.core.calibration import FEW, Scale, cut_down, fit_scale, logit
+from boxray.core.metrics import Matches, best_f1_threshold, expected_f1_threshold
 from boxray.data.manifest import Manifest
 from boxray.data.split import Split
 from boxray.detection.detect import YoloDetector
@@ -83,20 +83,30 @@ def calibrate(matches: Matches) -> tuple[Scale, str]:
 def operating_point(matches: Matches, scale: Scale) -> OperatingPoint:
     """Best F1 over boxes at IoU 0.5, chosen by the network's scores and stored as a probability.
 
-    Chosen so, the same boxes are reported whatever the scale, and the floor keeps its sense.
+    Chosen so, the same boxes are reported whatever the scale, and the floor keeps its sense. Of few boxes it is the
+    best F1 that the scale, fitted to them, lets expect.
     """
     lacking = _lacking(matches)
     if lacking is not None:
         return OperatingPoint(threshold=FALLBACK_THRESHOLD, chosen=NOT_CHOSEN + lacking)
-    best = best_f1_threshold(matches)
+    best, said = _best_f1(matches, scale)
     floored = cut_down(max(best, LOWEST_THRESHOLD))
-    said = f"best F1 at IoU 0.5 on {int(matches.n_boxes.sum())} boxes of the validation part"
     where = f"where the network itself scores {floored:g}"
     below = f"{where}, the floor: {said} lies below, at {best:.2g}"
     return OperatingPoint(
         threshold=floored if scale == Scale() else cut_down(float(scale.of_scores(np.array(floored)))),
         chosen=f"{said}, {where}" if best >= LOWEST_THRESHOLD else below,
     )
+
+
+def _best_f1(matches: Matches, scale: Scale) -> tuple[float, str]:
+    """The network's own score from which on F1 is best, and in words how it was found."""
+    n_boxes = int(matches.n_boxes.sum())
+    if scale == Scale() or n_boxes >= FEW:
+        return best_f1_threshold(matches), f"best F1 at IoU 0.5 on {n_boxes} boxes of the validation part"
+    expected = expected_f1_threshold(scale.of_scores(matches.scores), n_boxes)
+    said = f"best F1 at IoU 0.5 to be expected by the calibration on {n_boxes} boxes of the validation part"
+    return scale.score_of(expected), said
 
 
 def _lacking(matches: Matches) -> str | None:

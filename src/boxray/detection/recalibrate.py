@@ -14,7 +14,9 @@ from boxray.engines import JUDGING
 from boxray.weights import load_card, write_card
 
 
-def recalibrate(weights: Path, manifest: Manifest, progress: Callable[[], None] = lambda: None) -> Path:
+def recalibrate(
+    weights: Path, manifest: Manifest, progress: Callable[[], None] = lambda: None, *, version: str | None = None
+) -> Path:
     """Make operating points and calibration of released weights anew and write them into their card.
 
     The int8 graph made from these weights, if one lies beside them, has the same from then on. The weights stay as
@@ -24,6 +26,7 @@ def recalibrate(weights: Path, manifest: Manifest, progress: Callable[[], None] 
         weights: The card or a file beside it, of the float32 weights.
         manifest: A built set; its validation part is read.
         progress: Called after each image.
+        version: Of the weights with the new card; None: as it was.
 
     Returns:
         The card.
@@ -40,10 +43,11 @@ def recalibrate(weights: Path, manifest: Manifest, progress: Callable[[], None] 
     detector.label_space.require_same(manifest.label_space)
     manifest.validation("to calibrate on")
     card = calibrated_card(detector, manifest, progress)
+    card = card.model_copy(update={"version": version or card.version})
     small = int8_card(weights)
     if small.is_file():
         int8, _ = load_card(small, check=".onnx")
         if int8.quantized is not None and int8.quantized.of == card.identity().sha256:
-            same = ("operating_points", "calibration", "calibrated_on")
+            same = ("operating_points", "calibration", "calibrated_on", "version")
             write_card(int8.model_copy(update={name: getattr(card, name) for name in same}), small.parent)
     return write_card(card, weights.parent)

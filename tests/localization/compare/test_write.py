@@ -91,7 +91,7 @@ def test_maps_that_were_taught_by_boxes_are_called_so_wherever_they_are_told_of(
             assert ("beats Grad-CAM taught by boxes:" in written) is taught
         for written in (page, text):
             assert ("Both were trained with readers" in written) is taught
-            assert ("the classifier with the names of findings alone" in written) is not taught
+            assert ("the classifier with labels of whole films alone" in written) is not taught
 
 
 def test_the_page_runs_no_script_and_asks_no_host(folder):

@@ -31,7 +31,12 @@ from boxray.core.metrics.image_scores import (
 )
 from boxray.core.metrics.interval import Interval, Measure, bootstrap, bootstrap_all, paired_difference
 from boxray.core.metrics.matches import Matches, OneImage, Ranked, match_image, rank
-from boxray.core.metrics.operating import best_f1_threshold, localization_measure, operating_measure
+from boxray.core.metrics.operating import (
+    best_f1_threshold,
+    expected_f1_threshold,
+    localization_measure,
+    operating_measure,
+)
 from boxray.core.metrics.precision import average_precision, precision_curve, precision_measure
 from boxray.core.metrics.reliability import (
     brier_measure,
@@ -63,6 +68,7 @@ __all__ = [
     "class_confusion_measure",
     "confusion_figures",
     "excess_measure",
+    "expected_f1_threshold",
     "froc_curve",
     "froc_measure",
     "image_precision_curve",

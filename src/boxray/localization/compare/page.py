@@ -70,7 +70,7 @@ def _facts(comparison: Comparison) -> str:
         "Detector": detector,
         "Classifier": classifier,
         "Maps": escape(", ".join(map(method_title, comparison.methods))),
-        "Maps learned from": "names and boxes" if comparison.taught_by_boxes else "names alone",
+        "Maps learned from": "labels and boxes" if comparison.taught_by_boxes else "labels alone",
     }
     return '<dl class="facts">' + "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items()) + "</dl>"
 

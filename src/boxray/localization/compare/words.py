@@ -93,13 +93,14 @@ _HOW_TO_READ: Final = (
     ),
 )
 
-_TAUGHT_BY_NAMES: Final = (
-    "The detector was trained with readers' boxes, the classifier with the names of findings alone: this is what a "
-    "box teaches beyond a name, not which network is better. A map explains a score; it was never asked for an outline."
+_TAUGHT_BY_LABELS: Final = (
+    "The detector was trained with readers' boxes, the classifier with labels of whole films alone: this is what "
+    "a box teaches beyond a label, not which network is better. A map explains a score; it was never asked for an "
+    "outline."
 )
 _TAUGHT_BY_BOXES: Final = (
     "Both were trained with readers' boxes: the detector to draw them, the maps to point into them. So this is what is "
-    "left between a box and a map that knows the same; what a map is that learned from the names of findings alone, "
+    "left between a box and a map that knows the same; what a map is that learned from labels of whole films alone, "
     "as Grad-CAM is commonly made, another classifier has to say."
 )
 
@@ -111,7 +112,7 @@ READER_NOTE: Final = (
 
 def how_to_read(comparison: Comparison) -> list[tuple[str, str]]:
     """Title and text of each thing that has to be known."""
-    taught = _TAUGHT_BY_BOXES if comparison.taught_by_boxes else _TAUGHT_BY_NAMES
+    taught = _TAUGHT_BY_BOXES if comparison.taught_by_boxes else _TAUGHT_BY_LABELS
     return [*_HOW_TO_READ, ("What each was taught", taught)]
 
 

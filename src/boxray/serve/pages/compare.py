@@ -134,7 +134,7 @@ class Told:
     @property
     def _taught_by(self) -> str:
         # An older comparison does not say: then no map was taught by boxes.
-        return "boxes" if self._said.get("maps_taught_by_boxes") else "names"
+        return "boxes" if self._said.get("maps_taught_by_boxes") else "labels"
 
     def whole(self) -> str:
         """What is told of all findings together."""

@@ -127,7 +127,7 @@ def _card(words: Words, role: str, card: ModelCard) -> str:
         "model.data": f"<code>{escape(made.fingerprint[:12])}</code>",
     }
     if card.job == "classification":
-        pairs["model.maps"] = escape(words[f"model.maps.{'boxes' if card.maps_taught_by_boxes else 'names'}"])
+        pairs["model.maps"] = escape(words[f"model.maps.{'boxes' if card.maps_taught_by_boxes else 'labels'}"])
     return (
         f"<p>{escape(words[f'model.use.{role}'])}</p><p>{escape(words['model.not_for'])}</p>"
         f'<p class="{"caution" if silent else "quiet"}">{escape(said)}</p>'
