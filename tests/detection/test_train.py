@@ -16,7 +16,9 @@ from built import build_tiny_set
 
 pytest.importorskip("ultralytics", reason="training needs the extra [train]")
 
+import torch
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as torch_file
 
 from boxray.core.errors import DataError, ModelError, RecipeError, ResourceError
 from boxray.core.radiograph import Radiograph
@@ -33,6 +35,7 @@ from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.release import assessed_findings, load_torch_detector, release, resize
 from boxray.detection.sizes import judge_sizes
 from boxray.detection.train import train as train_with
+from boxray.detection.widening import widened
 from boxray.engines import JUDGING
 from boxray.runs.run import Run
 from boxray.runs.step import Step
@@ -123,6 +126,21 @@ def test_a_recipe_may_keep_a_share_of_the_start_weights(run: Path, tiny: Manifes
     assert moved
     for name in moved:
         np.testing.assert_allclose(between[name], 0.25 * before[name] + 0.75 * plain[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_share_of_a_network_half_as_wide_is_kept_as_the_network_began_with_it(tiny: Manifest, tmp_path: Path) -> None:
+    narrow = train(recipe(tiny.folder, 64), "narrow", runs=tmp_path).folder / "detector.safetensors"
+    asked = recipe(tiny.folder, 64, architecture="yolov8s", start=narrow)
+    plain = load_file(train(asked, "plain", runs=tmp_path).folder / "detector.safetensors")
+
+    kept = train(asked.model_copy(update={"keep_start": 0.5}), "kept", runs=tmp_path).folder / "detector.safetensors"
+
+    began = widened(torch_file(narrow), {key: torch.Size(tensor.shape) for key, tensor in plain.items()})
+    between = load_file(kept)
+    assert between.keys() == plain.keys()
+    for name, tensor in between.items():
+        if tensor.dtype == np.float32:
+            np.testing.assert_allclose(tensor, 0.5 * began[name].numpy() + 0.5 * plain[name], rtol=1e-4, atol=1e-5)
 
 
 def test_a_share_of_weights_that_do_not_fit_is_refused_before_the_training(

@@ -81,8 +81,8 @@ class DetectionRecipe(StrictModel):
     these are (Karras et al., CVPR 2024, section 3). None: stock's average, which in a few hundred updates hardly
     reaches back."""
     keep_start: float = Field(default=0.0, ge=0, lt=1)
-    """How far the weights that come out stay with those of `start`, which must be of the same findings then
-    (`boxray.detection.blending`). 0: as trained."""
+    """How far the weights that come out stay with those of `start`, as the network began with them (doubled, where it
+    is twice as wide); they must be of the same findings then (`boxray.detection.blending`). 0: as trained."""
     seed: int = 0
     device: str = "cpu"
     """``cpu``, or the numbers of GPUs such as ``0`` or ``0,1``; each has a process of its own."""

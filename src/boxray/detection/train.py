@@ -20,6 +20,7 @@ from boxray.detection.processes import run_together
 from boxray.detection.recipe import DetectionRecipe
 from boxray.detection.ultralytics_engine import (
     STAGE_STATE,
+    made_to_fit,
     said_plainly,
     tame_ultralytics,
     train_stage,
@@ -82,7 +83,7 @@ def _with_start(recipe: DetectionRecipe, trained: Mapping[str, torch.Tensor]) ->
     if not recipe.keep_start:
         return trained
     assert recipe.start is not None, "the recipe was checked"
-    return blended(read_tensors(recipe.start), trained, recipe.keep_start)
+    return blended(made_to_fit(read_tensors(recipe.start), trained), trained, recipe.keep_start)
 
 
 def _train_stages(

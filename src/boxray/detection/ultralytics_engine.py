@@ -442,6 +442,12 @@ def _trainer_class(
     return PartialLabelTrainer
 
 
+def made_to_fit(state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Start weights as a network of the tensors `own` begins with them: cut, doubled, or left out."""
+    shapes = {key: value.shape for key, value in own.items()}
+    return widened(narrowed(state, shapes), shapes)
+
+
 def load_matching(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
     """Load the tensors whose shapes fit; those of a network half as wide doubled, of more classes cut.
 
@@ -451,8 +457,7 @@ def load_matching(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> 
         ModelError: If the tensors are of another architecture.
     """
     own = model.state_dict()
-    shapes = {key: value.shape for key, value in own.items()}
-    fitting = widened(narrowed(state, shapes), shapes)
+    fitting = made_to_fit(state, own)
     if len(fitting) < 0.8 * len(own):
         raise ModelError(
             f"start weights fit {len(fitting)} of {len(own)} tensors: they belong to another architecture. Start from "
