@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -24,15 +24,17 @@ from boxray.classification.classify import CamClassifier
 from boxray.classification.targets import targets_and_weights
 from boxray.cli.show import progress_bar, steps
 from boxray.core.arrays import BoolArray, FloatArray, IntArray
-from boxray.core.calibration import fit_scale, logit, sigmoid
-from boxray.core.metrics import Matches, best_f1_threshold, expected_f1_threshold
+from boxray.core.calibration import logit, sigmoid
+from boxray.core.metrics import Matches, best_f1_threshold
 from boxray.data.manifest import Manifest
-from boxray.detection.calibrate import FEWEST_BOXES, LOWEST_THRESHOLD
+from boxray.detection.calibrate import FEWEST_BOXES, LOWEST_THRESHOLD, calibrate, fitted_f1_threshold
 from boxray.detection.detect import YoloDetector
 from boxray.detection.evaluate import detect_all, match_finding
 from boxray.engines import JUDGING
 
 FIFTHS: Final = 5
+
+Names = np.ndarray[tuple[int], np.dtype[np.object_]]
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Question:
 
     finding: str
     examples: str
-    patients: FloatArray
-    choose: dict[str, Callable[[BoolArray], float]]
+    patients: Names
+    choose: Mapping[str, Callable[[BoolArray], float]]
     """Rule -> threshold, given which images it may see."""
     judge: Callable[[FloatArray], float]
     """The figure, given the threshold that holds for each image."""
@@ -60,7 +62,7 @@ def of_classifier(weights: Path, part: Manifest) -> Iterable[Question]:
             yield _youden(finding, values, there, patients)
 
 
-def _youden(finding: str, values: FloatArray, there: BoolArray, patients: FloatArray) -> Question:
+def _youden(finding: str, values: FloatArray, there: BoolArray, patients: Names) -> Question:
     def judge(thresholds: FloatArray) -> float:
         said = values >= thresholds
         return float(said[there].mean() - said[~there].mean())
@@ -82,7 +84,7 @@ def of_detector(weights: Path, part: Manifest, progress: Callable[[], None]) -> 
             yield _f1(finding, matches, images["patient"].to_numpy())
 
 
-def _f1(finding: str, matches: Matches, patients: FloatArray) -> Question:
+def _f1(finding: str, matches: Matches, patients: Names) -> Question:
     def among(seen: BoolArray) -> Matches:
         kept = seen[matches.image]
         n_boxes: IntArray = np.where(seen, matches.n_boxes, 0)
@@ -93,9 +95,7 @@ def _f1(finding: str, matches: Matches, patients: FloatArray) -> Question:
 
     def fitted(seen: BoolArray) -> float:
         some = among(seen)
-        scale = fit_scale(logit(some.scores), some.hits)
-        best = expected_f1_threshold(scale.of_scores(some.scores), int(some.n_boxes.sum()))
-        return max(scale.score_of(best), LOWEST_THRESHOLD)
+        return max(fitted_f1_threshold(some, calibrate(some)[0]), LOWEST_THRESHOLD)
 
     def judge(thresholds: FloatArray) -> float:
         reported = matches.scores >= thresholds[matches.image]

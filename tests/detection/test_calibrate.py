@@ -80,7 +80,7 @@ def test_a_weak_finding_may_have_an_operating_point_below_the_floor_of_the_netwo
 
 
 def few_and_many(copies: int) -> Matches:
-    """Twelve boxes as often as asked, a sample whose own best cut is its one bold hit and those near it."""
+    """Twelve boxes as often as asked, three of them found; the sample's own best cut lies at its last hit, at 0.3."""
     scores, hits = [0.9, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1], [True, False, False, True, True, False, False]
     return matches_of(np.tile(scores, copies), np.tile(hits, copies), n_boxes=12 * copies)
 
@@ -91,7 +91,10 @@ def test_of_few_boxes_the_threshold_is_read_off_the_fitted_scale_and_the_card_sa
 
     point = operating_point(matches, scale)
 
-    assert point.threshold == pytest.approx(expected_f1_threshold(scale.of_scores(matches.scores), 12), rel=1e-5)
+    probabilities = scale.of_scores(matches.scores)
+    best = expected_f1_threshold(probabilities, 12)
+    assert point.threshold == pytest.approx(best, rel=1e-5)
+    np.testing.assert_array_equal(probabilities >= point.threshold, probabilities >= best)  # what stands on it too
     assert point.threshold != pytest.approx(scale.of_scores(np.array(best_f1_threshold(matches))), rel=1e-3)
     assert point.chosen.startswith("best F1 at IoU 0.5 to be expected by the calibration on 12 boxes of the validation")
 

@@ -113,7 +113,8 @@ def fitted_youden_threshold(scores: FloatArray, there: BoolArray) -> float:
     """The score from which on sensitivity plus specificity is largest, if a logistic curve says how scores lie.
 
     They are largest where a score is as frequent among positives as among negatives, which is where the probability
-    of the finding is what it is on the mean of the images.
+    of the finding is what it is on the mean of the images. The curve is fitted here and not taken from the calibration:
+    classes that exclude each other share one slope there.
 
     Args:
         scores: Shape ``(N,)``, in [0, 1].

@@ -39,6 +39,6 @@ def recalibrate(weights: Path, manifest: Manifest, *, version: str | None = None
         "calibration": calibration,
         "operating_points": points,
         "map_cells": cells,
-        "version": version or classifier.card.version,
+        "version": classifier.card.version if version is None else version,
     }
     return write_card(classifier.card.model_copy(update=made), weights.parent)

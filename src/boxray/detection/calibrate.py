@@ -104,9 +104,17 @@ def _best_f1(matches: Matches, scale: Scale) -> tuple[float, str]:
     n_boxes = int(matches.n_boxes.sum())
     if scale == Scale() or n_boxes >= FEW:
         return best_f1_threshold(matches), f"best F1 at IoU 0.5 on {n_boxes} boxes of the validation part"
-    expected = expected_f1_threshold(scale.of_scores(matches.scores), n_boxes)
     said = f"best F1 at IoU 0.5 to be expected by the calibration on {n_boxes} boxes of the validation part"
-    return scale.score_of(expected), said
+    return fitted_f1_threshold(matches, scale), said
+
+
+def fitted_f1_threshold(matches: Matches, scale: Scale) -> float:
+    """The network's own score from which on F1 is best, if the scale says how likely each detection hits.
+
+    NaN if there is no box or no detection; see `boxray.core.metrics.expected_f1_threshold`.
+    """
+    expected = expected_f1_threshold(scale.of_scores(matches.scores), int(matches.n_boxes.sum()))
+    return scale.score_of(expected)
 
 
 def _lacking(matches: Matches) -> str | None:

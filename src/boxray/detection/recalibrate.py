@@ -43,7 +43,7 @@ def recalibrate(
     detector.label_space.require_same(manifest.label_space)
     manifest.validation("to calibrate on")
     card = calibrated_card(detector, manifest, progress)
-    card = card.model_copy(update={"version": version or card.version})
+    card = card.model_copy(update={"version": card.version if version is None else version})
     small = int8_card(weights)
     if small.is_file():
         int8, _ = load_card(small, check=".onnx")
